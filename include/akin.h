@@ -1,0 +1,652 @@
+/* akin: similarity learning in C. Objects that are alike get close vectors.
+
+   The order of this header is the order of the flow:
+
+     files -> dataset -> loader -> batch -> encoders -> features -> head -> embeddings -> loss
+                                                                                      -> index
+
+   Conventions. Functions that can fail return akin_status and fill an optional trailing akin_error.
+   An out-parameter comes first and is NULL on failure. _create, _open and _load pair with _free,
+   which accepts NULL. The library never exits, aborts or prints. Unless a comment says otherwise an
+   object is used by one thread at a time, and different objects are independent. Structs whose first
+   member is `size` are filled with sizeof, so that later versions can add members. */
+#ifndef AKIN_H
+#define AKIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define AKIN_API __attribute__((visibility("default")))
+#define AKIN_VERSION "0.1.0"
+
+/* ---- 1. Errors ------------------------------------------------------------------------------ */
+
+#define AKIN_STATUSES(X)                                                                           \
+    X(AKIN_OK, "ok")                                                                               \
+    X(AKIN_ERR_ARGUMENT, "bad argument")          /* the caller's value or option */               \
+    X(AKIN_ERR_IO, "input or output failed")      /* the system refused: missing file, full disk */\
+    X(AKIN_ERR_FORMAT, "bad format")              /* a file is not what it should be */            \
+    X(AKIN_ERR_MEMORY, "out of memory")                                                            \
+    X(AKIN_ERR_MISMATCH, "mismatch")              /* two things that do not fit each other */      \
+    X(AKIN_ERR_EXISTS, "exists already")          /* the output is there; nothing was touched */   \
+    X(AKIN_ERR_UNSUPPORTED, "not supported")                                                       \
+    X(AKIN_ERR_DIVERGED, "training diverged")     /* a loss that is not finite */                  \
+    X(AKIN_ERR_INTERRUPTED, "interrupted")        /* stopped on request, checkpoint written */
+
+typedef enum akin_status {
+#define AKIN_STATUS_MEMBER(name, text) name,
+    AKIN_STATUSES(AKIN_STATUS_MEMBER)
+#undef AKIN_STATUS_MEMBER
+} akin_status;
+
+typedef struct akin_error {
+    akin_status status;
+    int64_t line;      /* of the file the message names, 0 if none */
+    char message[512]; /* "faq.jsonl:17: "score" is nan, expected a finite number" */
+} akin_error;
+
+AKIN_API const char *akin_status_name(akin_status status);
+
+AKIN_API const char *akin_version(void); /* AKIN_VERSION of the library that runs */
+
+/* One paragraph: version, features built in, matrix engine and instruction set of this processor. */
+AKIN_API akin_status akin_describe(char *out, size_t size);
+
+/* ---- 2. Context: the registry of classes, the cache folder, where messages go ---------------- */
+
+typedef struct akin_context akin_context;
+
+AKIN_API akin_status akin_context_create(akin_context **out, akin_error *error);
+AKIN_API void akin_context_free(akin_context *context); /* after everything made with it */
+
+typedef enum akin_message_kind {
+    AKIN_MESSAGE_NOTE,     /* a fact worth a line */
+    AKIN_MESSAGE_WARNING,  /* something is odd but work goes on */
+    AKIN_MESSAGE_PROGRESS, /* replaces the line before it; fraction is 0..1, or -1 if unknown */
+    AKIN_MESSAGE_TABLE,    /* a few finished lines: model summary, profile */
+} akin_message_kind;
+typedef void akin_message_function(void *user, akin_message_kind kind, double fraction,
+                                   const char *text);
+
+/* Without a function messages are dropped. It may be called from the thread that called akin. */
+AKIN_API void akin_context_on_message(akin_context *context, akin_message_function *function,
+                                      void *user);
+
+/* Where frozen encoders' outputs are kept (default: $XDG_CACHE_HOME/akin, or ~/.cache/akin). NULL
+   switches the store off. The text is copied. */
+AKIN_API akin_status akin_context_set_cache(akin_context *context, const char *folder,
+                                            akin_error *error);
+
+/* Classes of the user's own become usable by name wherever built-in ones are. The struct and what
+   it points to must outlive the context. A name that exists already is AKIN_ERR_EXISTS. */
+typedef struct akin_encoder_class akin_encoder_class;
+typedef struct akin_head_class akin_head_class;
+typedef struct akin_loss_class akin_loss_class;
+typedef struct akin_metric_class akin_metric_class;
+AKIN_API akin_status akin_register_encoder(akin_context *context, const akin_encoder_class *type,
+                                           akin_error *error);
+AKIN_API akin_status akin_register_head(akin_context *context, const akin_head_class *type,
+                                        akin_error *error);
+AKIN_API akin_status akin_register_loss(akin_context *context, const akin_loss_class *type,
+                                        akin_error *error);
+AKIN_API akin_status akin_register_metric(akin_context *context, const akin_metric_class *type,
+                                          akin_error *error);
+
+/* Opens a shared object and calls its `akin_status akin_plugin(akin_context *, akin_error *)`. */
+AKIN_API akin_status akin_context_load_plugin(akin_context *context, const char *path,
+                                              akin_error *error);
+
+/* ---- 3. Options: one row parses recipes, flags and saved models, and prints help -------------- */
+
+typedef enum akin_option_type {
+    AKIN_OPTION_INT,    /* int64_t */
+    AKIN_OPTION_FLOAT,  /* double */
+    AKIN_OPTION_BOOL,   /* bool */
+    AKIN_OPTION_STRING, /* const char *, NULL when the default is NULL */
+    AKIN_OPTION_CHOICE, /* int: index in `choices` */
+} akin_option_type;
+
+typedef struct akin_option {
+    const char *name; /* NULL ends the rows */
+    akin_option_type type;
+    size_t offset;              /* offsetof in the options struct */
+    const char *default_text;   /* as it would be written in a recipe */
+    const char *help;           /* one line, lower case, no full stop */
+    const char *choices;        /* AKIN_OPTION_CHOICE: "hard|semi_hard|all" */
+    double minimum, maximum;    /* INT and FLOAT, both 0: no limits */
+} akin_option;
+
+/* ---- 4. Objects, samples, data sets ----------------------------------------------------------- */
+
+/* An object is bytes: a text, a path, or a JSON record. What they mean is the encoder's business. */
+typedef struct akin_object {
+    const void *data;
+    size_t size;
+} akin_object;
+
+AKIN_API akin_object akin_text(const char *text); /* without the final NUL */
+
+typedef enum akin_sample_kind { AKIN_PAIRS, AKIN_GROUPS } akin_sample_kind;
+
+/* score 1: alike, 0: not alike. subgroup 0: not given; samples of other subgroups are negatives. */
+typedef struct akin_pair {
+    akin_object a, b;
+    float score;
+    int64_t subgroup;
+} akin_pair;
+
+/* Objects of one group are alike, objects of different groups are not. */
+typedef struct akin_group {
+    akin_object object;
+    int64_t group;
+} akin_group;
+
+typedef union akin_sample {
+    akin_pair pair;
+    akin_group group;
+} akin_sample;
+
+typedef struct akin_arena akin_arena;
+/* 64-byte aligned memory that lives as long as the arena's owner says; NULL when out of memory. */
+AKIN_API void *akin_arena_alloc(akin_arena *arena, size_t size);
+
+/* A data set of the user's own: map style, `count` samples fetched by number. */
+typedef struct akin_dataset_class {
+    size_t size;
+    const char *name; /* what messages call it */
+    akin_sample_kind kind;
+    akin_status (*count)(void *self, int64_t *count, akin_error *error);
+    /* Called by several threads at once. Bytes that do not outlive the call come from the arena. */
+    akin_status (*get)(void *self, int64_t index, akin_arena *arena, akin_sample *sample,
+                       akin_error *error);
+    void (*free)(void *self); /* may be NULL */
+} akin_dataset_class;
+
+typedef struct akin_dataset akin_dataset;
+
+AKIN_API akin_status akin_dataset_create(akin_dataset **out, const akin_dataset_class *type,
+                                         void *self, akin_error *error);
+/* Arrays in memory; the bytes are copied. */
+AKIN_API akin_status akin_dataset_from_pairs(akin_dataset **out, const akin_pair *pairs,
+                                             int64_t count, akin_error *error);
+AKIN_API akin_status akin_dataset_from_groups(akin_dataset **out, const akin_group *groups,
+                                              int64_t count, akin_error *error);
+
+/* Which member (JSONL) or column (CSV, TSV) holds what. NULL: the default names a, b, score,
+   subgroup, object, group; score and subgroup may be absent from a file. Without a member named
+   `object` the object of a group sample is the whole record as JSON. */
+typedef struct akin_fields {
+    const char *a, *b, *score, *subgroup;
+    const char *object, *group;
+} akin_fields;
+
+/* A .jsonl, .csv or .tsv file (.gz too), mapped, never loaded whole. Labels of any type. */
+AKIN_API akin_status akin_dataset_open(akin_dataset **out, akin_context *context, const char *path,
+                                       akin_sample_kind kind, const akin_fields *fields,
+                                       akin_error *error);
+AKIN_API void akin_dataset_free(akin_dataset *dataset);
+
+AKIN_API akin_sample_kind akin_dataset_kind(const akin_dataset *dataset);
+AKIN_API int64_t akin_dataset_count(const akin_dataset *dataset);
+/* Threads: yes. */
+AKIN_API akin_status akin_dataset_get(const akin_dataset *dataset, int64_t index,
+                                      akin_arena *arena, akin_sample *sample, akin_error *error);
+
+typedef enum akin_split_by {
+    AKIN_SPLIT_BY_SAMPLE, /* pairs: components of equal contents; groups: each group in proportion */
+    AKIN_SPLIT_BY_GROUP,  /* groups: whole groups on one side */
+} akin_split_by;
+
+/* Two views of `dataset`, which must outlive them. Equal objects never stand on both sides; a split
+   that cannot come near `fraction` is AKIN_ERR_ARGUMENT. */
+AKIN_API akin_status akin_dataset_split(akin_dataset **train, akin_dataset **validation,
+                                        const akin_dataset *dataset, double fraction,
+                                        akin_split_by by, uint64_t seed, akin_error *error);
+
+/* ---- 5. Loader: samples become batches -------------------------------------------------------- */
+
+typedef struct akin_loader_options {
+    size_t size;
+    int64_t batch_size; /* 128 */
+    bool shuffle;       /* true */
+    uint64_t seed;      /* 42 */
+    bool drop_last;     /* false: the last batch may be smaller */
+    int workers;        /* 1: threads that read and collate while the model computes; 0: none */
+} akin_loader_options;
+
+AKIN_API akin_loader_options akin_loader_defaults(void);
+
+typedef struct akin_loader akin_loader;
+
+/* A loader of pairs or of groups; a data set of the other kind is AKIN_ERR_MISMATCH. NULL options:
+   the defaults. The data set must outlive the loader. */
+AKIN_API akin_status akin_pair_loader_create(akin_loader **out, const akin_dataset *dataset,
+                                             const akin_loader_options *options,
+                                             akin_error *error);
+AKIN_API akin_status akin_group_loader_create(akin_loader **out, const akin_dataset *dataset,
+                                              const akin_loader_options *options,
+                                              akin_error *error);
+AKIN_API void akin_loader_free(akin_loader *loader);
+
+/* ---- 6. What encoders, heads and losses see: matrices, parameters, passes ---------------------- */
+
+/* Row-major float32; row i starts at data + i * stride. */
+typedef struct akin_matrix {
+    float *data;
+    int64_t rows, columns, stride;
+} akin_matrix;
+
+typedef enum akin_precision { AKIN_F32, AKIN_BF16 } akin_precision;
+
+typedef struct akin_hash {
+    uint64_t low, high;
+} akin_hash;
+AKIN_API akin_hash akin_hash_bytes(const void *data, size_t size); /* XXH3-128 */
+
+/* Parameters are named matrices in one block; gradients and optimizer state mirror the block. */
+typedef struct akin_parameters akin_parameters;
+typedef struct akin_parameter {
+    const char *name;
+    int64_t rows, columns;
+    float *value, *grad; /* rows x columns, contiguous; grad is NULL while serving */
+    bool decay;          /* weight decay applies (not to biases and gates) */
+    double lr_factor;    /* times the optimizer's learning rate */
+} akin_parameter;
+
+typedef enum akin_init {
+    AKIN_INIT_ZERO,
+    AKIN_INIT_CONSTANT, /* of `constant` */
+    AKIN_INIT_IDENTITY, /* ones on the diagonal */
+    AKIN_INIT_UNIFORM,  /* in +-constant */
+    AKIN_INIT_NORMAL,   /* standard deviation `constant` */
+} akin_init;
+
+/* In create functions only. The name is copied; *number finds the parameter later. */
+AKIN_API akin_status akin_parameters_add(akin_parameters *parameters, int *number,
+                                         const char *name, int64_t rows, int64_t columns,
+                                         akin_init init, double constant, bool decay,
+                                         akin_error *error);
+AKIN_API akin_parameter *akin_parameters_get(const akin_parameters *parameters, int number);
+
+/* One forward or backward pass. */
+typedef struct akin_pass {
+    size_t size;
+    akin_arena *arena; /* lives until the step (training) or the call (serving) ends */
+    bool training;     /* dropout applies; records are wanted */
+    uint64_t seed;     /* random numbers are a function of (seed, step, what they are for) */
+    uint64_t step;
+    akin_precision precision; /* of matrix products' inputs; accumulation is float32 */
+} akin_pass;
+
+/* Functions given an arena may run out of memory, hence the status. Several threads may run forward
+   of one encoder or head at the same time, with passes of their own. */
+
+struct akin_encoder_class {
+    size_t size;
+    const char *name, *summary;
+    const akin_option *options; /* may be NULL */
+    size_t options_size;
+    /* A fresh encoder from its options. `folder` is what relative paths in them start from. */
+    akin_status (*create)(void **self, akin_context *context, const void *options,
+                          const char *folder, akin_error *error);
+    /* The encoder that `save` wrote into `folder`. */
+    akin_status (*load)(void **self, akin_context *context, const void *options,
+                        const char *folder, akin_error *error);
+    akin_status (*save)(const void *self, const char *folder, akin_error *error);
+    void (*free)(void *self);
+    int64_t (*dim)(const void *self);     /* width of the output */
+    bool (*trainable)(const void *self);  /* NULL: frozen */
+    /* Hash of what is really read of the object (a field, a file's content). NULL: its bytes. */
+    akin_status (*key)(const void *self, akin_object object, akin_hash *key, akin_error *error);
+    /* Everything the output depends on but the object. NULL: never cached, space unknown. */
+    akin_status (*fingerprint)(const void *self, akin_hash *fingerprint, akin_error *error);
+    /* Objects to whatever `forward` reads, in the arena. Called by loader threads. */
+    akin_status (*collate)(const void *self, const akin_object *objects, int64_t count,
+                           akin_arena *arena, void **batch, akin_error *error);
+    /* y: count x dim, written. *record is what backward needs (training only). */
+    akin_status (*forward)(const void *self, const akin_pass *pass, const void *batch,
+                           akin_matrix y, void **record, akin_error *error);
+    /* Trainable encoders: adds to the gradients of `parameters`. */
+    akin_status (*backward)(void *self, const akin_pass *pass, const void *batch,
+                            const void *record, akin_matrix dy, akin_error *error);
+    akin_parameters *(*parameters)(void *self);
+};
+
+struct akin_head_class {
+    size_t size;
+    const char *name, *summary;
+    const akin_option *options;
+    size_t options_size;
+    akin_status (*create)(void **self, const void *options, int64_t input_dim,
+                          akin_parameters *parameters, int64_t *output_dim, akin_error *error);
+    void (*free)(void *self);
+    /* x: n x input_dim, y: n x output_dim (never the same memory). */
+    akin_status (*forward)(const void *self, const akin_pass *pass, akin_matrix x, akin_matrix y,
+                           void **record, akin_error *error);
+    /* Adds to the parameters' gradients; dx is written unless dx.data is NULL. */
+    akin_status (*backward)(void *self, const akin_pass *pass, const void *record, akin_matrix x,
+                            akin_matrix dy, akin_matrix dx, akin_error *error);
+};
+
+/* What a loss knows of a batch. Objects of a batch of n pairs are a_0 .. a_n-1, b_0 .. b_n-1. */
+typedef struct akin_labels {
+    size_t size;
+    akin_sample_kind kind;
+    int64_t count;            /* samples */
+    const int64_t *content;   /* per object; equal contents have equal numbers */
+    const int64_t *group;     /* groups: per sample, 0 .. groups - 1 */
+    int64_t groups;           /* of the whole training set */
+    const float *score;       /* pairs: per sample */
+    const int64_t *subgroup;  /* pairs: per sample; NULL when not given */
+    /* Known positives of content c, in the whole training set, both directions, ascending:
+       positives[positive_start[c] .. positive_start[c + 1]). NULL when there are none. */
+    const int64_t *positive_start, *positives;
+} akin_labels;
+
+struct akin_loss_class {
+    size_t size;
+    const char *name, *summary;
+    akin_sample_kind kind;
+    const akin_option *options;
+    size_t options_size;
+    /* `groups`: how many the training set has (0 for pairs). */
+    akin_status (*create)(void **self, const void *options, int64_t dim, int64_t groups,
+                          akin_parameters *parameters, akin_error *error);
+    void (*free)(void *self);
+    /* x: embeddings, a row per object. Writes *value and dx = d value / d x (data NULL: not wanted).
+       Adds to the gradients of its own parameters. */
+    akin_status (*compute)(void *self, const akin_pass *pass, const akin_labels *labels,
+                           akin_matrix x, akin_matrix dx, double *value, akin_error *error);
+};
+
+/* One query's outcome. Ranks are 1-based positions among the candidates, by falling similarity, ties
+   by the candidate's number. */
+typedef struct akin_ranking {
+    size_t size;
+    int64_t candidates;
+    int64_t relevant;
+    const int64_t *ranks; /* of the relevant candidates, ascending */
+    const float *gains;   /* of the relevant candidates, in the order of `ranks` */
+    const float *ideal;   /* the same gains, descending */
+} akin_ranking;
+
+typedef enum akin_metric_kind {
+    AKIN_METRIC_RANKING, /* mean over queries of `rank` */
+    AKIN_METRIC_SCORED,  /* over all pairs, of `score` */
+} akin_metric_kind;
+
+struct akin_metric_class {
+    size_t size;
+    const char *name, *summary;
+    akin_metric_kind kind;
+    const akin_option *options; /* the option `k`, where there is one, becomes part of the name */
+    size_t options_size;
+    /* RANKING: NaN leaves the query out of the mean. */
+    double (*rank)(const void *options, const akin_ranking *ranking);
+    /* SCORED: similarities and labels of n pairs. `arena` is scratch. */
+    akin_status (*score)(const void *options, const float *similarity, const float *label,
+                         int64_t n, akin_arena *arena, double *value, akin_error *error);
+};
+
+/* ---- 7. Model: encoders, concatenated, and a head ---------------------------------------------- */
+
+typedef struct akin_encoder akin_encoder;
+typedef struct akin_head akin_head;
+typedef struct akin_loss akin_loss;
+typedef struct akin_model akin_model;
+
+/* A class by name; `options` is YAML or JSON ("{path: minilm/, max_length: 128}"), NULL: defaults. */
+AKIN_API akin_status akin_encoder_create(akin_encoder **out, akin_context *context,
+                                         const char *type, const char *options,
+                                         akin_error *error);
+AKIN_API void akin_encoder_free(akin_encoder *encoder);
+AKIN_API int64_t akin_encoder_dim(const akin_encoder *encoder);
+/* The class and its object, for an encoder that wraps another. */
+AKIN_API const akin_encoder_class *akin_encoder_type(const akin_encoder *encoder);
+AKIN_API void *akin_encoder_self(const akin_encoder *encoder);
+
+AKIN_API akin_status akin_head_create(akin_head **out, akin_context *context, const char *type,
+                                      const char *options, int64_t input_dim, akin_error *error);
+AKIN_API void akin_head_free(akin_head *head);
+
+AKIN_API akin_status akin_loss_create(akin_loss **out, akin_context *context, const char *type,
+                                      const char *options, akin_error *error);
+AKIN_API void akin_loss_free(akin_loss *loss);
+
+typedef struct akin_named_encoder {
+    const char *name;
+    akin_encoder *encoder;
+} akin_named_encoder;
+
+/* A model takes encoders and head (NULL: none, the concatenation is the vector). On failure they
+   still belong to the caller. Encoders are concatenated in the order of their names. */
+AKIN_API akin_status akin_model_create(akin_model **out, akin_context *context,
+                                       const akin_named_encoder *encoders, int count,
+                                       akin_head *head, akin_error *error);
+/* An akin model directory or a plain sentence-transformers folder. */
+AKIN_API akin_status akin_model_load(akin_model **out, akin_context *context, const char *path,
+                                     akin_precision precision, akin_error *error);
+/* Writes a model directory, whole or not at all. An existing one is AKIN_ERR_EXISTS unless
+   `replace`. What serves needs no training code. */
+AKIN_API akin_status akin_model_save(const akin_model *model, const char *path, bool replace,
+                                     akin_error *error);
+AKIN_API void akin_model_free(akin_model *model);
+
+AKIN_API int64_t akin_model_dim(const akin_model *model);
+/* The vector space: equal only if the same objects get the same vectors. */
+AKIN_API akin_hash akin_model_fingerprint(const akin_model *model);
+
+/* out: count x akin_model_dim(model) float32. Threads: yes, on one model. */
+AKIN_API akin_status akin_model_encode(const akin_model *model, const akin_object *objects,
+                                       int64_t count, float *out, akin_error *error);
+
+/* ---- 8. Training -------------------------------------------------------------------------------- */
+
+typedef struct akin_optimizer_options {
+    size_t size;
+    int type;     /* akin_optimizer_type */
+    double lr;    /* 1e-3 */
+    double momentum;                /* sgd: 0 */
+    double beta1, beta2, epsilon;   /* adam, adamw: 0.9, 0.999, 1e-8 */
+    double weight_decay;            /* 0; adamw 0.01 */
+    int schedule;                   /* akin_schedule_type */
+    int64_t warmup_steps;           /* 0 */
+    double clip_norm;               /* 0: gradients are not clipped */
+} akin_optimizer_options;
+typedef enum akin_optimizer_type { AKIN_SGD, AKIN_ADAM, AKIN_ADAMW } akin_optimizer_type;
+typedef enum akin_schedule_type { AKIN_CONSTANT, AKIN_LINEAR, AKIN_COSINE } akin_schedule_type;
+
+AKIN_API akin_optimizer_options akin_optimizer_defaults(akin_optimizer_type type);
+
+/* A metric to compute while training: "reciprocal_rank", "{type: precision, k: 1}". */
+typedef struct akin_metric_list {
+    const char *const *metrics;
+    int count;
+} akin_metric_list;
+
+typedef struct akin_cache_options {
+    size_t size;
+    bool enabled; /* true: frozen encoders' outputs are computed once and kept */
+} akin_cache_options;
+
+typedef struct akin_results {
+    bool validation;
+    int64_t epoch, step;
+    const akin_labels *labels;
+    akin_matrix embeddings;
+    double loss;
+} akin_results;
+
+/* A trainable model: what the model is and how it is trained. Functions that are NULL mean the
+   default said beside them. What configure_* makes belongs to akin_fit. */
+typedef struct akin_trainable {
+    size_t size;
+    void *user;
+    /* Required. Fills up to `capacity` encoders; the names must outlive the call. */
+    akin_status (*configure_encoders)(void *user, akin_context *context,
+                                      akin_named_encoder *encoders, int capacity, int *count,
+                                      akin_error *error);
+    /* Default: skip_connection. */
+    akin_status (*configure_head)(void *user, akin_context *context, int64_t input_dim,
+                                  akin_head **head, akin_error *error);
+    /* Default: multiple_negatives_ranking for pairs, triplet for groups. */
+    akin_status (*configure_loss)(void *user, akin_context *context, akin_loss **loss,
+                                  akin_error *error);
+    /* Default: Adam, lr 1e-3. */
+    akin_status (*configure_optimizer)(void *user, akin_optimizer_options *options,
+                                       akin_error *error);
+    akin_status (*configure_metrics)(void *user, akin_metric_list *metrics, akin_error *error);
+    akin_status (*configure_cache)(void *user, akin_cache_options *options, akin_error *error);
+    /* After every training and validation step. */
+    void (*process_results)(void *user, const akin_results *results);
+} akin_trainable;
+
+typedef struct akin_training akin_training; /* a run, as callbacks see it */
+
+typedef struct akin_callback {
+    size_t size;
+    void *user;
+    void (*on_fit_start)(void *user, akin_training *training);
+    void (*on_epoch_start)(void *user, akin_training *training);
+    void (*on_step_end)(void *user, akin_training *training);
+    void (*on_epoch_end)(void *user, akin_training *training);
+    void (*on_fit_end)(void *user, akin_training *training);
+} akin_callback;
+
+AKIN_API int64_t akin_training_epoch(const akin_training *training); /* 1-based; 0 is the base */
+AKIN_API int64_t akin_training_step(const akin_training *training);  /* steps done */
+AKIN_API double akin_training_lr(const akin_training *training);
+AKIN_API double akin_training_loss(const akin_training *training);   /* of the last step */
+/* "train_loss", "validation_loss" or a metric's name; NaN if there is no such value yet. */
+AKIN_API double akin_training_metric(const akin_training *training, const char *name);
+AKIN_API void akin_training_stop(akin_training *training); /* after this step */
+
+#define AKIN_MAX_CALLBACKS 16
+
+typedef struct akin_trainer {
+    size_t size;
+    int64_t min_epochs, max_epochs;  /* 1, 100 */
+    int64_t max_steps;               /* 0: no limit */
+    uint64_t seed;                   /* 42 */
+    akin_precision precision;        /* AKIN_F32 */
+    const char *early_stopping;      /* metric to watch: "validation_loss"; NULL: off */
+    int64_t patience;                /* 3 epochs without a better value */
+    double min_delta;                /* 0 */
+    const char *monitor;             /* what "best epoch" means: "validation_loss" */
+    bool metrics_per_step;           /* metrics on every training batch as well as per epoch */
+    bool summary;                    /* true: a table of the model's parts before the first step */
+    bool progress;                   /* true */
+    const char *log_folder;          /* NULL, or where log.csv and log.jsonl are written */
+    const char *checkpoint;          /* NULL, or the folder that holds the run's checkpoint */
+    bool resume;                     /* continue from `checkpoint`; bit-equal to never stopping */
+    const volatile int *interrupt;   /* NULL, or non-zero: finish the step, checkpoint and stop */
+    akin_callback callbacks[AKIN_MAX_CALLBACKS];
+    int callback_count;
+} akin_trainer;
+
+AKIN_API akin_trainer akin_trainer_defaults(void);
+AKIN_API akin_status akin_trainer_add_callback(akin_trainer *trainer, akin_callback callback,
+                                               akin_error *error);
+
+typedef struct akin_fit_summary {
+    int64_t epochs, steps;
+    int64_t best_epoch; /* 0: the base was never beaten, and the model is the base */
+    double base_value, best_value; /* of the monitored metric */
+    int64_t reused, encoded;       /* vectors found in the cache, vectors computed */
+    double seconds;
+    bool stopped_early;
+} akin_fit_summary;
+
+/* Trains and gives the best epoch's model, epoch 0 (the base) included. trainer NULL: the defaults;
+   validation NULL: the last epoch is taken. On AKIN_ERR_DIVERGED and AKIN_ERR_INTERRUPTED *model is
+   still the best so far if there is one (else NULL). `summary` may be NULL. */
+AKIN_API akin_status akin_fit(akin_model **model, akin_context *context,
+                              const akin_trainable *trainable, const akin_trainer *trainer,
+                              akin_loader *train, akin_loader *validation,
+                              akin_fit_summary *summary, akin_error *error);
+
+/* ---- 9. Evaluation ------------------------------------------------------------------------------ */
+
+typedef struct akin_evaluation_row {
+    const char *name;   /* "precision@1" */
+    double value;       /* of the model */
+    double base;        /* NaN where there is no base */
+    double difference, low, high; /* value - base and its bootstrap 95 % interval */
+} akin_evaluation_row;
+
+typedef struct akin_evaluation {
+    int64_t queries, candidates;
+    int64_t count;
+    const akin_evaluation_row *rows;
+} akin_evaluation;
+
+typedef enum akin_evaluation_kind {
+    AKIN_EVALUATE_PAIRS,
+    AKIN_EVALUATE_GROUPS,
+    AKIN_EVALUATE_SCORED,
+    AKIN_EVALUATE_BEIR,
+} akin_evaluation_kind;
+
+typedef struct akin_evaluator_options {
+    size_t size;
+    akin_metric_list metrics; /* count 0: the kind's usual ones */
+    int64_t sample_size;      /* 0: everything */
+    bool distinguish;         /* pairs, true: queries are the a's, candidates the b's */
+    bool micro;               /* r_precision and reciprocal rank pooled, as Quaterion prints them */
+    int64_t resamples;        /* 1000, of the bootstrap */
+    uint64_t seed;            /* 42 */
+} akin_evaluator_options;
+
+AKIN_API akin_evaluator_options akin_evaluator_defaults(void);
+
+/* `base` NULL: the base that the model's directory names is used where it can be loaded. */
+AKIN_API akin_status akin_evaluate(akin_evaluation **out, const akin_model *model,
+                                   const akin_model *base, akin_evaluation_kind kind,
+                                   const akin_dataset *dataset,
+                                   const akin_evaluator_options *options, akin_error *error);
+/* A BEIR folder: corpus.jsonl, queries.jsonl, qrels/test.tsv. */
+AKIN_API akin_status akin_evaluate_beir(akin_evaluation **out, const akin_model *model,
+                                        const akin_model *base, const char *folder,
+                                        const akin_evaluator_options *options, akin_error *error);
+AKIN_API void akin_evaluation_free(akin_evaluation *evaluation);
+
+/* ---- 10. Search ---------------------------------------------------------------------------------- */
+
+typedef struct akin_index akin_index;
+
+typedef struct akin_hit {
+    int64_t id;       /* in the order of adding */
+    float similarity; /* cosine */
+} akin_hit;
+
+AKIN_API akin_status akin_index_create(akin_index **out, int64_t dim, akin_hash fingerprint,
+                                       akin_error *error);
+AKIN_API akin_status akin_index_open(akin_index **out, const char *path, akin_error *error);
+/* vectors: count x dim; documents (may be NULL) are kept to be shown. */
+AKIN_API akin_status akin_index_add(akin_index *index, const float *vectors,
+                                    const akin_object *documents, int64_t count,
+                                    akin_error *error);
+AKIN_API akin_status akin_index_save(const akin_index *index, const char *path, bool replace,
+                                     akin_error *error);
+AKIN_API void akin_index_free(akin_index *index);
+
+AKIN_API int64_t akin_index_count(const akin_index *index);
+AKIN_API int64_t akin_index_dim(const akin_index *index);
+AKIN_API akin_hash akin_index_fingerprint(const akin_index *index);
+AKIN_API akin_object akin_index_document(const akin_index *index, int64_t id);
+
+/* Exact: hits[q * k + r] is the r-th nearest of query q; equal similarities by id; id -1 where the
+   index has fewer than k. Threads: yes, while nothing is added. */
+AKIN_API akin_status akin_index_search(const akin_index *index, const float *queries,
+                                       int64_t count, int64_t k, akin_hit *hits,
+                                       akin_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,69 @@
+/* Files: the only module that opens them. Reading is mmap; writing goes to a temporary name beside
+   the target, is synced and renamed, so that a reader sees the old file or the whole new one. */
+#ifndef AK_BASE_FILE_H
+#define AK_BASE_FILE_H
+
+#include "base/memory.h"
+
+typedef struct ak_map {
+    const char *data; /* never NULL; `size` may be 0 */
+    size_t size;
+} ak_map;
+
+akin_status ak_map_open(ak_map *out, const char *path, akin_error *error);
+void ak_map_close(ak_map *map);
+
+typedef struct ak_writer ak_writer;
+akin_status ak_writer_open(ak_writer **out, const char *path, akin_error *error);
+akin_status ak_writer_put(ak_writer *writer, const void *data, size_t size, akin_error *error);
+akin_status ak_writer_printf(ak_writer *writer, akin_error *error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+akin_status ak_writer_commit(ak_writer *writer, akin_error *error); /* frees the writer, always */
+void ak_writer_abort(ak_writer *writer);                            /* removes the temporary */
+akin_status ak_file_write(const char *path, const void *data, size_t size, akin_error *error);
+
+/* Log files grow line by line and are not renamed. */
+typedef struct ak_log ak_log;
+akin_status ak_log_open(ak_log **out, const char *path, bool append, akin_error *error);
+akin_status ak_log_line(ak_log *log, const char *text, akin_error *error); /* flushed */
+void ak_log_close(ak_log *log);
+
+/* A folder is written under a temporary name beside its target and renamed by commit; with `replace`
+   an existing target is exchanged first and removed after. Without it an existing target is
+   AKIN_ERR_EXISTS. *temporary is freed by both commit and abort. */
+akin_status ak_folder_begin(char **temporary, const char *path, bool replace, akin_error *error);
+akin_status ak_folder_commit(char *temporary, const char *path, bool replace, akin_error *error);
+void ak_folder_abort(char *temporary);
+
+typedef enum ak_path_kind { AK_PATH_NONE, AK_PATH_FILE, AK_PATH_FOLDER } ak_path_kind;
+ak_path_kind ak_path_what(const char *path);
+bool ak_path_has_suffix(const char *path, const char *suffix);
+/* Fresh memory (ak_free), NULL when out of memory. An absolute `name` stands alone. */
+char *ak_path_join(const char *folder, const char *name);
+char *ak_path_parent(const char *path); /* "." for a bare name */
+char *ak_path_absolute(const char *path);
+const char *ak_path_base(const char *path); /* points into path */
+akin_status ak_make_folders(const char *path, akin_error *error); /* mkdir -p */
+akin_status ak_copy_folder(const char *from, const char *to, akin_error *error);
+akin_status ak_copy_file(const char *from, const char *to, akin_error *error);
+void ak_remove_tree(const char *path);
+akin_status ak_file_remove(const char *path, akin_error *error);
+
+/* Names in a folder, sorted, without . and ..; free with ak_names_free. */
+akin_status ak_list_folder(char ***names, int64_t *count, const char *path, akin_error *error);
+void ak_names_free(char **names, int64_t count);
+
+/* Size and modification time, for memoised hashes. */
+akin_status ak_file_stamp(const char *path, int64_t *size, int64_t *mtime_ns, akin_error *error);
+
+/* $XDG_CACHE_HOME/akin or ~/.cache/akin; NULL when neither is known or out of memory. */
+char *ak_cache_folder(void);
+
+/* Advisory lock on a file (created); one writer at a time. *lock is -1 on failure. */
+akin_status ak_lock(int *lock, const char *path, bool wait, akin_error *error);
+void ak_unlock(int lock);
+
+/* gzip: unpacks `path` to `target` (written atomically). */
+akin_status ak_gunzip(const char *path, const char *target, akin_error *error);
+
+#endif

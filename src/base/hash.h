@@ -1,0 +1,19 @@
+/* 128-bit content hashes (XXH3-128): keys of the cache, fingerprints. Not for secrets. */
+#ifndef AK_BASE_HASH_H
+#define AK_BASE_HASH_H
+
+#include "base/error.h"
+
+typedef akin_hash ak_hash; /* two 64-bit words, see akin.h */
+
+ak_hash ak_hash_bytes(const void *data, size_t size);
+ak_hash ak_hash_text(const char *text);
+ak_hash ak_hash_combine(ak_hash a, ak_hash b); /* depends on the order */
+bool ak_hash_equal(ak_hash a, ak_hash b);
+int ak_hash_compare(ak_hash a, ak_hash b);
+
+#define AK_HASH_HEX 33 /* 32 digits and the final NUL */
+void ak_hash_to_hex(ak_hash hash, char hex[AK_HASH_HEX]);
+bool ak_hash_from_hex(const char *hex, ak_hash *out); /* false unless 32 hex digits */
+
+#endif

@@ -1,0 +1,15 @@
+/* The door of loss: embeddings and labels in, one number and its gradient out. */
+#ifndef AK_LOSS_LOSS_H
+#define AK_LOSS_LOSS_H
+
+#include "kernels/kernels.h"
+#include "nn/nn.h"
+
+extern const akin_loss_class ak_loss_contrastive;
+extern const akin_loss_class ak_loss_multiple_negatives_ranking;
+extern const akin_loss_class ak_loss_triplet;
+
+/* NULL-terminated: what the registry starts with. */
+extern const akin_loss_class *const ak_losses[];
+
+#endif

@@ -1,0 +1,27 @@
+/* The door of text: tokenizers, exactly as Hugging Face's. */
+#ifndef AK_TEXT_TOKENIZER_H
+#define AK_TEXT_TOKENIZER_H
+
+#include "base/base.h"
+
+typedef struct ak_tokenizer ak_tokenizer;
+
+/* Reads tokenizer.json, or vocab.txt with tokenizer_config.json's options, of a folder. WordPiece
+   with the BERT normalizer and pre-tokenizer; another kind is AKIN_ERR_UNSUPPORTED and named. */
+akin_status ak_tokenizer_load(ak_tokenizer **out, const char *folder, akin_error *error);
+void ak_tokenizer_free(ak_tokenizer *tokenizer);
+int32_t ak_tokenizer_vocabulary(const ak_tokenizer *tokenizer); /* 1 + the largest id */
+
+/* Ids of one text with [CLS] and [SEP], at most max_length of them, into the arena. *cut: whether the
+   text was longer. Invalid UTF-8 is replaced. Threads: yes. */
+akin_status ak_tokenizer_encode(const ak_tokenizer *tokenizer, const char *text, size_t size,
+                                int32_t max_length, akin_arena *arena, int32_t **ids,
+                                int32_t *count, bool *cut, akin_error *error);
+
+/* The token's text, NULL if there is no such id. */
+const char *ak_tokenizer_token(const ak_tokenizer *tokenizer, int32_t id);
+
+/* Hash of vocabulary and options, for fingerprints. */
+ak_hash ak_tokenizer_fingerprint(const ak_tokenizer *tokenizer);
+
+#endif
