@@ -241,7 +241,11 @@ typedef struct akin_matrix {
     int64_t rows, columns, stride;
 } akin_matrix;
 
-typedef enum akin_precision { AKIN_F32, AKIN_BF16 } akin_precision;
+typedef enum akin_precision {
+    AKIN_AS_SAVED = -1, /* only when loading: what the model says */
+    AKIN_F32,
+    AKIN_BF16,
+} akin_precision;
 
 typedef struct akin_hash {
     uint64_t low, high;
@@ -286,17 +290,25 @@ typedef struct akin_pass {
 /* Functions given an arena may run out of memory, hence the status. Several threads may run forward
    of one encoder or head at the same time, with passes of their own. */
 
+/* Where an encoder is made. */
+typedef struct akin_place {
+    size_t size;
+    akin_context *context;
+    const char *folder; /* create: relative paths start here; load: what `save` wrote is here */
+    akin_precision precision;
+} akin_place;
+
 struct akin_encoder_class {
     size_t size;
     const char *name, *summary;
-    const akin_option *options; /* may be NULL */
+    const akin_option *options; /* may be NULL; "type" and "precision" are read for every class */
     size_t options_size;
-    /* A fresh encoder from its options. `folder` is what relative paths in them start from. */
-    akin_status (*create)(void **self, akin_context *context, const void *options,
-                          const char *folder, akin_error *error);
-    /* The encoder that `save` wrote into `folder`. */
-    akin_status (*load)(void **self, akin_context *context, const void *options,
-                        const char *folder, akin_error *error);
+    /* A fresh encoder from its options. */
+    akin_status (*create)(void **self, const void *options, const akin_place *place,
+                          akin_error *error);
+    /* The encoder that `save` wrote into place->folder. */
+    akin_status (*load)(void **self, const void *options, const akin_place *place,
+                        akin_error *error);
     akin_status (*save)(const void *self, const char *folder, akin_error *error);
     void (*free)(void *self);
     int64_t (*dim)(const void *self);     /* width of the output */
