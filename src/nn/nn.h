@@ -1,4 +1,8 @@
-/* The door of nn: parameters, layers with forward and backward, distances, optimizers, schedules. */
+/* The door of nn: parameters, layers with forward and backward, distances, optimizers, schedules.
+
+   Layers are parallel over rows and take any stride. Every result has the same bits for any number
+   of threads. Matrices may have no rows; parameters always have some. Inputs and outputs do not
+   overlap unless it says "in place". */
 #ifndef AK_NN_NN_H
 #define AK_NN_NN_H
 
@@ -7,15 +11,17 @@
 /* ---- parameters.c: named matrices in one block ---- */
 
 /* Life: create, add (by encoders, heads and losses), seal; then value pointers are stable.
-   `train` makes room for gradients and zeroes them. */
+   `train` makes room for gradients and zeroes them; later calls zero them again. */
 akin_status ak_parameters_create(akin_parameters **out, akin_error *error);
 void ak_parameters_free(akin_parameters *parameters);
 akin_status ak_parameters_seal(akin_parameters *parameters, uint64_t seed, akin_error *error);
 akin_status ak_parameters_train(akin_parameters *parameters, akin_error *error);
 int ak_parameters_count(const akin_parameters *parameters);
-int64_t ak_parameters_size(const akin_parameters *parameters); /* floats in the block */
-float *ak_parameters_values(const akin_parameters *parameters);
-float *ak_parameters_grads(const akin_parameters *parameters);
+/* Floats in the block: the sum of rows * columns, and some zeros between, because every matrix
+   starts on a cache line. */
+int64_t ak_parameters_size(const akin_parameters *parameters);
+float *ak_parameters_values(const akin_parameters *parameters); /* 64-byte aligned */
+float *ak_parameters_grads(const akin_parameters *parameters);  /* NULL before train */
 void ak_parameters_zero_grads(akin_parameters *parameters);
 /* Euclidean norm of all gradients, in double, in a fixed order. */
 double ak_parameters_grad_norm(const akin_parameters *parameters);
@@ -26,56 +32,79 @@ void ak_parameters_scale_grads(akin_parameters *parameters, float factor);
 akin_matrix ak_matrix(float *data, int64_t rows, int64_t columns); /* stride = columns */
 akin_matrix ak_matrix_rows(akin_matrix x, int64_t first, int64_t count);
 akin_matrix ak_matrix_columns(akin_matrix x, int64_t first, int64_t count);
-/* data NULL when out of memory */
+/* Uninitialised; data NULL when out of memory. */
 akin_matrix ak_matrix_new(akin_arena *arena, int64_t rows, int64_t columns);
+void ak_matrix_copy(akin_matrix x, akin_matrix y);
 
-/* ---- layers: y = x W^T + b, W: out x in as in PyTorch ---- */
+/* ---- columns.c: gradients of biases and gates ---- */
+
+void ak_column_sums(akin_matrix x, float *sums);                /* sums[j] += sum_i x_ij */
+void ak_column_dots(akin_matrix x, akin_matrix y, float *dots); /* dots[j] += sum_i x_ij y_ij */
+void ak_scale_columns(akin_matrix x, const float *factors, akin_matrix y); /* in place too */
+
+/* ---- linear.c: y = x W^T + b, W: out x in as in PyTorch ---- */
 
 void ak_linear_forward(akin_matrix x, const float *weight, const float *bias, akin_matrix y,
                        akin_precision precision);
 /* dweight, dbias: added to (dbias may be NULL); dx written unless dx.data is NULL. */
 void ak_linear_backward(akin_matrix x, const float *weight, akin_matrix dy, float *dweight,
                         float *dbias, akin_matrix dx, akin_precision precision);
+/* y = (y + bias) * gate + x in one pass; bias and gate: a float per column, gate NULL: 1, and with
+   bias NULL no gate either. */
+void ak_residual(akin_matrix y, const float *bias, const float *gate, akin_matrix x);
 
-/* x̂ = x / |x| row by row, a zero row stays zero; norms: n floats. */
+/* ---- normalize.c: x̂ = x / |x| row by row, a zero row stays zero ---- */
+
+/* norms: n floats, may be NULL. In place is allowed. */
 void ak_normalize_forward(akin_matrix x, akin_matrix y, float *norms);
-/* dx = (dy - ŷ (ŷ·dy)) / |x|, added to dx. */
+/* dx = (dy - ŷ (ŷ·dy)) / |x|, added to dx; 0 for a zero row. */
 void ak_normalize_backward(akin_matrix y, const float *norms, akin_matrix dy, akin_matrix dx);
+float ak_row_norm(const float *x, int64_t d);
 
-/* Inverted dropout: y = x * mask / (1 - p); the mask is a function of (seed, step, stream, element).
-   In place is allowed. backward is the same call on dy. */
+/* ---- dropout.c ---- */
+
+/* Inverted dropout: y = x * mask / (1 - p); the mask is a function of (seed, step, stream, row,
+   column). y = x unless the pass is training. In place is allowed. backward is the same call on
+   dy. */
 void ak_dropout(akin_matrix x, akin_matrix y, double p, const akin_pass *pass, uint64_t stream);
+/* *y = x itself where nothing is dropped, else a dropped copy in the pass's arena. */
+akin_status ak_dropout_new(akin_matrix *y, akin_matrix x, double p, const akin_pass *pass,
+                           uint64_t stream, akin_error *error);
 
-/* ---- distances.c (maths.md): aligned rows and matrices ---- */
+/* ---- distances.c, distances_backward.c (maths.md): aligned rows and matrices ---- */
 
 typedef enum ak_distance { AK_COSINE, AK_EUCLIDEAN, AK_MANHATTAN, AK_DOT_PRODUCT } ak_distance;
 #define AK_DISTANCE_CHOICES "cosine|euclidean|manhattan|dot_product"
 /* d[i] = distance(a_i, b_i). */
 void ak_distance_rows(ak_distance distance, akin_matrix a, akin_matrix b, float *d);
-/* d[i][j] = distance(a_i, b_j). */
+/* d[i][j] = distance(a_i, b_j). a and b may be the same. The arena holds scratch. */
 akin_status ak_distance_matrix(ak_distance distance, akin_matrix a, akin_matrix b, akin_matrix d,
                                akin_arena *arena, akin_error *error);
-/* Gradients: given dd (as d), adds to da and db. */
-akin_status ak_distance_rows_backward(ak_distance distance, akin_matrix a, akin_matrix b,
-                                      const float *dd, akin_matrix da, akin_matrix db,
-                                      akin_arena *arena, akin_error *error);
+/* Gradients: given dd (as d), adds to da and db, which may be the same matrix (where a and b are)
+   or have data NULL: not wanted. */
+void ak_distance_rows_backward(ak_distance distance, akin_matrix a, akin_matrix b, const float *dd,
+                               akin_matrix da, akin_matrix db);
 akin_status ak_distance_matrix_backward(ak_distance distance, akin_matrix a, akin_matrix b,
                                         akin_matrix d, akin_matrix dd, akin_matrix da,
                                         akin_matrix db, akin_arena *arena, akin_error *error);
 
 /* ---- optimizer.c, schedule.c ---- */
 
-extern const akin_option ak_optimizer_options[]; /* rows over akin_optimizer_options */
+/* Rows over akin_optimizer_options. Parsed options say weight_decay -1 where nothing was given,
+   which the optimizer reads as its type's default. */
+extern const akin_option ak_optimizer_options[];
 
 typedef struct ak_optimizer ak_optimizer;
+/* Calls ak_parameters_train. Options out of range are AKIN_ERR_ARGUMENT. */
 akin_status ak_optimizer_create(ak_optimizer **out, const akin_optimizer_options *options,
                                 akin_parameters *parameters, akin_error *error);
-void ak_optimizer_free(ak_optimizer *optimizer);
+void ak_optimizer_free(ak_optimizer *optimizer); /* before the parameters */
 /* Clips if asked, updates the values, zeroes the gradients. step counts from 0; total_steps is what
    the schedule runs to (0: unknown, constant after warm-up). Returns the learning rate used. */
 double ak_optimizer_step(ak_optimizer *optimizer, int64_t step, int64_t total_steps);
 double ak_schedule_lr(const akin_optimizer_options *options, int64_t step, int64_t total_steps);
-/* The state (moments), as named float blocks, for checkpoints. */
+/* The state (moments), as named float blocks, for checkpoints: with the values and the number of
+   steps it is everything a resumed run needs. */
 int ak_optimizer_state_count(const ak_optimizer *optimizer);
 const char *ak_optimizer_state_name(const ak_optimizer *optimizer, int number);
 float *ak_optimizer_state(const ak_optimizer *optimizer, int number); /* parameters_size floats */

@@ -1,0 +1,213 @@
+/* Parameters: named matrices in one block of values, mirrored by one block of gradients (and by the
+   optimizer's moments), so that an update, a save or a sum over all of them is one call. Every
+   matrix starts on a cache line; the floats between two matrices are zero and stay zero.
+
+   Fresh values are a function of (seed, name, element): adding a parameter does not change the
+   others, and threads may draw them in any order. */
+#include "nn/nn.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { ALIGN = 16, SHARES = 256, PARALLEL_FROM = 1 << 15 };
+
+typedef struct entry {
+    akin_parameter view;
+    akin_init init;
+    double constant;
+    int64_t offset; /* in the block */
+} entry;
+
+struct akin_parameters {
+    entry *entries;
+    int64_t count, capacity;
+    int64_t size;
+    float *values, *grads; /* NULL before seal and train */
+};
+
+akin_status ak_parameters_create(akin_parameters **out, akin_error *error)
+{
+    *out = ak_calloc(1, sizeof **out);
+    return *out ? AKIN_OK : ak_fail_memory(error);
+}
+
+void ak_parameters_free(akin_parameters *parameters)
+{
+    if (!parameters)
+        return;
+    for (int64_t i = 0; i < parameters->count; i++)
+        ak_free((char *)parameters->entries[i].view.name);
+    ak_free(parameters->entries);
+    ak_free(parameters->values);
+    ak_free(parameters->grads);
+    ak_free(parameters);
+}
+
+static akin_status check_new(const akin_parameters *parameters, const char *name, int64_t rows,
+                             int64_t columns, int64_t *size, akin_error *error)
+{
+    if (parameters->values)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "parameter \"%s\" comes too late, the parameters are in use", name);
+    if (rows < 1 || columns < 1)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "parameter \"%s\" has shape %lld x %lld, both must be at least 1", name,
+                       (long long)rows, (long long)columns);
+    for (int64_t i = 0; i < parameters->count; i++)
+        if (strcmp(parameters->entries[i].view.name, name) == 0)
+            return ak_fail(error, AKIN_ERR_ARGUMENT, "there are two parameters \"%s\"", name);
+    int64_t floats, bytes;
+    if (parameters->count == INT32_MAX || __builtin_mul_overflow(rows, columns, &floats) ||
+        __builtin_add_overflow(parameters->size, floats, size) ||
+        __builtin_add_overflow(*size, ALIGN - 1, size) ||
+        __builtin_mul_overflow(*size, (int64_t)sizeof(float), &bytes))
+        return ak_fail_memory(error);
+    *size = *size / ALIGN * ALIGN;
+    return AKIN_OK;
+}
+
+akin_status akin_parameters_add(akin_parameters *parameters, int *number, const char *name,
+                                int64_t rows, int64_t columns, akin_init init, double constant,
+                                bool decay, akin_error *error)
+{
+    int64_t size = 0;
+    *number = -1;
+    AK_TRY(check_new(parameters, name, rows, columns, &size, error));
+    AK_TRY(ak_grow(&parameters->entries, parameters->count, &parameters->capacity, sizeof(entry),
+                   error));
+    char *copy = ak_strdup(name);
+    if (!copy)
+        return ak_fail_memory(error);
+    parameters->entries[parameters->count] = (entry){
+        .view = {.name = copy, .rows = rows, .columns = columns, .decay = decay, .lr_factor = 1},
+        .init = init,
+        .constant = constant,
+        .offset = parameters->size,
+    };
+    parameters->size = size;
+    *number = (int)parameters->count++;
+    return AKIN_OK;
+}
+
+akin_parameter *akin_parameters_get(const akin_parameters *parameters, int number)
+{
+    return &parameters->entries[number].view;
+}
+
+static double fresh_value(const entry *e, uint64_t seed, uint64_t stream, int64_t i)
+{
+    switch (e->init) {
+    case AKIN_INIT_ZERO:
+        return 0;
+    case AKIN_INIT_CONSTANT:
+        return e->constant;
+    case AKIN_INIT_IDENTITY:
+        return i / e->view.columns == i % e->view.columns;
+    case AKIN_INIT_UNIFORM:
+        return e->constant * (2 * ak_random_uniform(seed, stream, (uint64_t)i) - 1);
+    case AKIN_INIT_NORMAL:
+        return e->constant * ak_random_normal(seed, stream, (uint64_t)i);
+    }
+    return 0;
+}
+
+akin_status ak_parameters_seal(akin_parameters *parameters, uint64_t seed, akin_error *error)
+{
+    if (parameters->values)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "the parameters are sealed already");
+    parameters->values = ak_calloc((size_t)parameters->size, sizeof(float));
+    if (!parameters->values)
+        return ak_fail_memory(error);
+    for (int64_t p = 0; p < parameters->count; p++) {
+        entry *e = &parameters->entries[p];
+        float *value = e->view.value = parameters->values + e->offset;
+        uint64_t stream = ak_hash_text(e->view.name).low;
+        int64_t size = e->view.rows * e->view.columns;
+#pragma omp parallel for schedule(static) if (size >= PARALLEL_FROM)
+        for (int64_t i = 0; i < size; i++)
+            value[i] = (float)fresh_value(e, seed, stream, i);
+    }
+    return AKIN_OK;
+}
+
+akin_status ak_parameters_train(akin_parameters *parameters, akin_error *error)
+{
+    if (parameters->grads) {
+        ak_parameters_zero_grads(parameters);
+        return AKIN_OK;
+    }
+    parameters->grads = ak_calloc((size_t)parameters->size, sizeof(float));
+    if (!parameters->grads)
+        return ak_fail_memory(error);
+    for (int64_t p = 0; p < parameters->count; p++)
+        parameters->entries[p].view.grad = parameters->grads + parameters->entries[p].offset;
+    return AKIN_OK;
+}
+
+int ak_parameters_count(const akin_parameters *parameters)
+{
+    return (int)parameters->count;
+}
+
+int64_t ak_parameters_size(const akin_parameters *parameters)
+{
+    return parameters->size;
+}
+
+float *ak_parameters_values(const akin_parameters *parameters)
+{
+    return parameters->values;
+}
+
+float *ak_parameters_grads(const akin_parameters *parameters)
+{
+    return parameters->grads;
+}
+
+void ak_parameters_zero_grads(akin_parameters *parameters)
+{
+    memset(parameters->grads, 0, (size_t)parameters->size * sizeof(float));
+}
+
+/* Eight partial sums in double. */
+AK_KERNEL static double sum_of_squares(const float *x, int64_t n)
+{
+    typedef double doubles __attribute__((vector_size(64)));
+    doubles sums = {0};
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int l = 0; l < 8; l++)
+            sums[l] += (double)x[i + l] * (double)x[i + l];
+    double total = 0;
+    for (; i < n; i++)
+        total += (double)x[i] * (double)x[i];
+    for (int l = 0; l < 8; l++)
+        total += sums[l];
+    return total;
+}
+
+double ak_parameters_grad_norm(const akin_parameters *parameters)
+{
+    double part[SHARES];
+    const float *grads = parameters->grads;
+    int64_t blocks = parameters->size / ALIGN;
+    /* The shares depend on the size alone, and so does the order of the sum. */
+#pragma omp parallel for schedule(static) if (blocks * ALIGN >= PARALLEL_FROM)
+    for (int64_t s = 0; s < SHARES; s++) {
+        int64_t first = blocks * s / SHARES * ALIGN, end = blocks * (s + 1) / SHARES * ALIGN;
+        part[s] = sum_of_squares(grads + first, end - first);
+    }
+    double total = 0;
+    for (int s = 0; s < SHARES; s++)
+        total += part[s];
+    return sqrt(total);
+}
+
+void ak_parameters_scale_grads(akin_parameters *parameters, float factor)
+{
+    float *grads = parameters->grads;
+    int64_t size = parameters->size;
+#pragma omp parallel for simd schedule(static) if (size >= PARALLEL_FROM)
+    for (int64_t i = 0; i < size; i++)
+        grads[i] *= factor;
+}
