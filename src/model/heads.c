@@ -1,0 +1,7 @@
+/* The built-in heads by name. */
+#include "model/heads.h"
+
+const akin_head_class *const ak_heads[] = {
+    &ak_head_empty,     &ak_head_gated,           &ak_head_linear,
+    &ak_head_normalize, &ak_head_skip_connection, NULL,
+};

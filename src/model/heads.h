@@ -1,0 +1,27 @@
+/* Heads: what turns the encoders' concatenated output into an embedding. One file each; the class
+   struct is in akin.h. Every head drops some of its input first (option `dropout`). */
+#ifndef AK_MODEL_HEADS_H
+#define AK_MODEL_HEADS_H
+
+#include "nn/nn.h"
+
+extern const akin_head_class ak_head_empty;
+extern const akin_head_class ak_head_gated;
+extern const akin_head_class ak_head_linear;
+extern const akin_head_class ak_head_normalize;
+extern const akin_head_class ak_head_skip_connection;
+
+/* NULL-terminated: what the registry starts with. */
+extern const akin_head_class *const ak_heads[];
+
+/* The streams of the heads' random numbers; layer l of a head uses AK_STREAM_HEAD_LAYER + l. */
+enum { AK_STREAM_HEAD_INPUT = 0x10000, AK_STREAM_HEAD_LAYER };
+
+/* The option row that every head starts with. */
+#define AK_HEAD_DROPOUT(options_type)                                                              \
+    {                                                                                              \
+        "dropout", AKIN_OPTION_FLOAT, offsetof(options_type, dropout), "0",                        \
+            "share of the input that is dropped while training", .maximum = 1                      \
+    }
+
+#endif
