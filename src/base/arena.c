@@ -47,21 +47,32 @@ static block *add_block(akin_arena *arena, size_t size)
     return b;
 }
 
-void *akin_arena_alloc(akin_arena *arena, size_t size)
+/* `alignment` is a power of two up to 64. */
+static void *take(akin_arena *arena, size_t size, size_t alignment)
 {
     if (size > PTRDIFF_MAX - ALIGNMENT)
         return NULL;
-    size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     block *b = arena->blocks;
-    if (!b || b->size - b->used < size) {
+    size_t start = b ? (b->used + alignment - 1) & ~(alignment - 1) : 0;
+    if (!b || start > b->size || b->size - start < size) {
         size_t wanted = arena->total > FIRST_BLOCK ? arena->total : FIRST_BLOCK;
         b = add_block(arena, size > wanted ? size : wanted);
         if (!b)
             return NULL;
+        start = 0;
     }
-    void *memory = block_bytes(b) + b->used;
-    b->used += size;
-    return memory;
+    b->used = start + size;
+    return block_bytes(b) + start;
+}
+
+void *akin_arena_alloc(akin_arena *arena, size_t size)
+{
+    return take(arena, size, ALIGNMENT);
+}
+
+void *ak_arena_small(akin_arena *arena, size_t size)
+{
+    return take(arena, size, sizeof(void *));
 }
 
 static void free_blocks(akin_arena *arena)
@@ -111,7 +122,7 @@ void *ak_arena_array(akin_arena *arena, int64_t count, size_t element)
 
 char *ak_arena_copy(akin_arena *arena, const void *data, size_t size)
 {
-    char *copy = akin_arena_alloc(arena, size + 1);
+    char *copy = size < PTRDIFF_MAX ? take(arena, size + 1, 1) : NULL;
     if (!copy)
         return NULL;
     if (size)
@@ -127,7 +138,7 @@ char *ak_arena_format(akin_arena *arena, const char *format, ...)
     va_copy(again, arguments);
     int length = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
-    char *text = length < 0 ? NULL : akin_arena_alloc(arena, (size_t)length + 1);
+    char *text = length < 0 ? NULL : take(arena, (size_t)length + 1, 1);
     if (text)
         vsnprintf(text, (size_t)length + 1, format, again);
     va_end(again);

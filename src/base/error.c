@@ -6,14 +6,17 @@
 #include <string.h>
 
 static void fill(akin_error *error, akin_status status, const char *file, int64_t line,
-                 const char *format, va_list arguments)
+                 int64_t column, const char *format, va_list arguments)
 {
     if (!error)
         return;
     error->status = status;
     error->line = line;
     size_t size = sizeof error->message, used = 0;
-    if (file && line > 0)
+    if (file && line > 0 && column > 0)
+        used = (size_t)snprintf(error->message, size, "%s:%lld:%lld: ", file, (long long)line,
+                                (long long)column);
+    else if (file && line > 0)
         used = (size_t)snprintf(error->message, size, "%s:%lld: ", file, (long long)line);
     else if (file)
         used = (size_t)snprintf(error->message, size, "%s: ", file);
@@ -25,7 +28,7 @@ akin_status ak_fail(akin_error *error, akin_status status, const char *format, .
 {
     va_list arguments;
     va_start(arguments, format);
-    fill(error, status, NULL, 0, format, arguments);
+    fill(error, status, NULL, 0, 0, format, arguments);
     va_end(arguments);
     return status;
 }
@@ -35,7 +38,17 @@ akin_status ak_fail_at(akin_error *error, akin_status status, const char *file, 
 {
     va_list arguments;
     va_start(arguments, format);
-    fill(error, status, file, line, format, arguments);
+    fill(error, status, file, line, 0, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+akin_status ak_fail_place(akin_error *error, akin_status status, const char *file, int64_t line,
+                          int64_t column, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fill(error, status, file, line, column, format, arguments);
     va_end(arguments);
     return status;
 }

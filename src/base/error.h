@@ -4,13 +4,19 @@
 
 #include "akin.h"
 
-/* Fills `error` (may be NULL) and returns `status`, so that a function can `return ak_fail(...)`. */
+/* Fills `error` (may be NULL) and returns `status`, so that a function can `return ak_fail(...)`.
+ */
 akin_status ak_fail(akin_error *error, akin_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* The same with a place: the message starts "file:line: " (or "file: " when line is 0). */
 akin_status ak_fail_at(akin_error *error, akin_status status, const char *file, int64_t line,
                        const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* With a column too, "file:line:column: "; parts that are 0 (file: NULL) are left out. */
+akin_status ak_fail_place(akin_error *error, akin_status status, const char *file, int64_t line,
+                          int64_t column, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
 
 akin_status ak_fail_memory(akin_error *error);
 

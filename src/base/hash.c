@@ -12,6 +12,11 @@ ak_hash ak_hash_bytes(const void *data, size_t size)
     return (ak_hash){.low = h.low64, .high = h.high64};
 }
 
+akin_hash akin_hash_bytes(const void *data, size_t size)
+{
+    return ak_hash_bytes(data, size);
+}
+
 ak_hash ak_hash_text(const char *text)
 {
     return ak_hash_bytes(text, strlen(text));

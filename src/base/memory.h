@@ -15,12 +15,14 @@ void ak_free(void *memory);
 /* A printf into fresh memory; NULL when out of memory. */
 char *ak_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Makes room for one more element in a growing array: doubles `capacity` when `count` reached it. */
+/* Makes room for one more element in a growing array: doubles `capacity` when `count` reached it.
+ */
 akin_status ak_grow(void *array_pointer, int64_t count, int64_t *capacity, size_t element,
                     akin_error *error);
 
 /* Test hook: the n-th allocation from now (1-based) and every later one fails; 0 switches it off.
-   Returns how many allocations were made since the last call. The library's only changing global. */
+   Returns how many allocations were made since the last call. The library's only changing global.
+ */
 int64_t ak_memory_fail_at(int64_t n);
 
 /* Arena (akin_arena of akin.h): allocations live until reset or free. Not thread-safe.
@@ -29,6 +31,8 @@ akin_status ak_arena_create(akin_arena **out, akin_error *error);
 void ak_arena_free(akin_arena *arena);
 void ak_arena_reset(akin_arena *arena);
 size_t ak_arena_used(const akin_arena *arena);
+/* Aligned for pointers only: for the many small nodes of trees. Texts are not aligned at all. */
+void *ak_arena_small(akin_arena *arena, size_t size);
 char *ak_arena_copy(akin_arena *arena, const void *data, size_t size); /* adds a final NUL */
 char *ak_arena_format(akin_arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
