@@ -10,6 +10,7 @@ typedef struct ak_map {
     size_t size;
 } ak_map;
 
+/* A pipe or device is read to its end. */
 akin_status ak_map_open(ak_map *out, const char *path, akin_error *error);
 void ak_map_close(ak_map *map);
 
@@ -28,9 +29,9 @@ akin_status ak_log_open(ak_log **out, const char *path, bool append, akin_error 
 akin_status ak_log_line(ak_log *log, const char *text, akin_error *error); /* flushed */
 void ak_log_close(ak_log *log);
 
-/* A folder is written under a temporary name beside its target and renamed by commit; with `replace`
-   an existing target is exchanged first and removed after. Without it an existing target is
-   AKIN_ERR_EXISTS. *temporary is freed by both commit and abort. */
+/* A folder is written under a temporary name beside its target and renamed by commit; with
+   `replace` an existing target is exchanged first and removed after. Without it an existing target
+   is AKIN_ERR_EXISTS. *temporary is freed by both commit and abort. */
 akin_status ak_folder_begin(char **temporary, const char *path, bool replace, akin_error *error);
 akin_status ak_folder_commit(char *temporary, const char *path, bool replace, akin_error *error);
 void ak_folder_abort(char *temporary);
@@ -42,11 +43,14 @@ bool ak_path_has_suffix(const char *path, const char *suffix);
 char *ak_path_join(const char *folder, const char *name);
 char *ak_path_parent(const char *path); /* "." for a bare name */
 char *ak_path_absolute(const char *path);
+char *ak_path_trim(const char *path);       /* without slashes at the end */
 const char *ak_path_base(const char *path); /* points into path */
+bool ak_sync_parent(const char *path);      /* fsync of its folder; false with errno set */
 akin_status ak_make_folders(const char *path, akin_error *error); /* mkdir -p */
 akin_status ak_copy_folder(const char *from, const char *to, akin_error *error);
 akin_status ak_copy_file(const char *from, const char *to, akin_error *error);
 void ak_remove_tree(const char *path);
+/* A file that is not there is removed already. */
 akin_status ak_file_remove(const char *path, akin_error *error);
 
 /* Names in a folder, sorted, without . and ..; free with ak_names_free. */
@@ -59,7 +63,8 @@ akin_status ak_file_stamp(const char *path, int64_t *size, int64_t *mtime_ns, ak
 /* $XDG_CACHE_HOME/akin or ~/.cache/akin; NULL when neither is known or out of memory. */
 char *ak_cache_folder(void);
 
-/* Advisory lock on a file (created); one writer at a time. *lock is -1 on failure. */
+/* Advisory lock on a file (created); one writer at a time. *lock is -1 on failure, which is
+   AKIN_ERR_EXISTS when another one holds it and `wait` is false. */
 akin_status ak_lock(int *lock, const char *path, bool wait, akin_error *error);
 void ak_unlock(int lock);
 
