@@ -3,7 +3,7 @@
 #ifndef AK_BASE_VALUE_H
 #define AK_BASE_VALUE_H
 
-#include "base/memory.h"
+#include "base/text.h"
 
 typedef enum ak_value_kind {
     AK_NULL,
@@ -24,8 +24,8 @@ struct ak_value {
     double number;      /* AK_INT and AK_FLOAT */
     const char *string; /* AK_STRING: NUL-terminated, `size` bytes */
     size_t size;
-    const char *key;    /* of this node in its map, else NULL */
-    int64_t count;      /* children of AK_LIST and AK_MAP */
+    const char *key; /* of this node in its map, else NULL */
+    int64_t count;   /* children of AK_LIST and AK_MAP */
     ak_value *first, *last, *next;
 };
 
@@ -39,7 +39,7 @@ double ak_value_get_number(const ak_value *map, const char *key, double otherwis
 bool ak_value_get_bool(const ak_value *map, const char *key, bool otherwise);
 
 /* Builders. NULL when out of memory; each accepts a NULL parent and then returns NULL, so that a
-   chain is checked once. A NULL key appends to a list. */
+   chain is checked once. A NULL key appends to a list. Keys and texts are copied. */
 ak_value *ak_value_new_map(akin_arena *arena);
 ak_value *ak_value_new_list(akin_arena *arena);
 ak_value *ak_value_add(akin_arena *arena, ak_value *parent, const char *key, ak_value_kind kind);
@@ -68,7 +68,16 @@ akin_status ak_json_fields(const char *text, size_t size, const char *const *fie
                            ak_value *found, akin_arena *arena, const char *name, int64_t line,
                            akin_error *error);
 
-/* yaml.c: YAML 1.2 (`no` stays text). */
+/* One JSON string, with its quotes. */
+void ak_json_write_string(ak_text *out, const char *text, size_t size);
+
+/* jansson's allocator belongs to the whole process, so only tests may do this. */
+void ak_json_route_allocations(bool through_akin);
+
+/* yaml.c: YAML 1.2 (`no` stays text). A number, true, false and null keep their text in `string`. A
+   member has the place of its key. Refused: duplicate keys, aliases, tags but !!str, a second
+   document, depth over 100, more than 4 MB. `name` NULL: the text is no file's, nodes get no
+   places. */
 akin_status ak_yaml_parse(ak_value **out, akin_arena *arena, const char *text, size_t size,
                           const char *name, akin_error *error);
 akin_status ak_yaml_read(ak_value **out, akin_arena *arena, const char *path, akin_error *error);
