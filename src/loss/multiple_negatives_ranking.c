@@ -1,0 +1,116 @@
+/* Multiple negatives ranking (Henderson et al., 2017; "InfoNCE", "in-batch softmax"). With cosines
+   s and l_ij = scale * s(a_i, b_j), over the pairs i of score > .5:
+
+       L = mean_i [ log sum over j in J_i of exp l_ij - l_ii ]
+
+   J_i holds i and every other b of the batch, those of pairs of score <= .5 too, but no known
+   positive of a_i, no equal content, and none of i's own subgroup where subgroups are given, unless
+   a pair of the batch says by a score <= .5 that a_i and b_j are not alike. `symmetric`: the mean
+   of that and of the same with the b's asking for their a. Quaterion's scale of 20 acts as 10 here:
+   its similarities are (1 + s) / 2. */
+#include "loss/entropy.h"
+#include "loss/loss.h"
+#include "loss/tools.h"
+
+#include <math.h>
+
+typedef struct options {
+    double scale;
+    bool symmetric;
+} options;
+
+static const akin_option option_rows[] = {
+    {.name = "scale",
+     .type = AKIN_OPTION_FLOAT,
+     .offset = offsetof(options, scale),
+     .default_text = "20",
+     .help = "factor on the cosines, the inverse of a temperature",
+     .minimum = 1e-3,
+     .maximum = 1e4},
+    {.name = "symmetric",
+     .type = AKIN_OPTION_BOOL,
+     .offset = offsetof(options, symmetric),
+     .default_text = "false",
+     .help = "also rank the a's for every b, and take the mean of both"},
+    {0},
+};
+
+static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
+                          akin_parameters *parameters, akin_error *error)
+{
+    (void)dim, (void)groups, (void)parameters;
+    return ak_loss_keep_options(self, given, sizeof(options), error);
+}
+
+/* 1 / anchors for the pairs of score > .5, 0 for the others; returns the number of anchors. */
+static int64_t weigh_anchors(const akin_labels *labels, float *weight)
+{
+    int64_t anchors = 0;
+    for (int64_t i = 0; i < labels->count; i++)
+        anchors += labels->score[i] > 0.5f;
+    for (int64_t i = 0; i < labels->count; i++)
+        weight[i] = labels->score[i] > 0.5f ? 1.0f / (float)anchors : 0.0f;
+    return anchors;
+}
+
+/* d value / d a and b by two products, then through the normalisation. g: d value / d s. */
+static akin_status backward(const ak_space *space, akin_matrix g, akin_matrix dx, akin_error *error)
+{
+    int64_t n = g.rows, d = dx.columns;
+    akin_matrix rows = space->rows, drows = ak_space_gradient(space, dx);
+    if (!drows.data)
+        return ak_fail_memory(error);
+    const float *a = rows.data, *b = rows.data + n * rows.stride;
+    float *da = drows.data, *db = drows.data + n * drows.stride;
+    ak_gemm(space->precision, AK_PLAIN, AK_PLAIN, n, d, n, 1, g.data, g.stride, b, rows.stride, 0,
+            da, drows.stride);
+    ak_gemm(space->precision, AK_TRANSPOSED, AK_PLAIN, n, d, n, 1, g.data, g.stride, a, rows.stride,
+            0, db, drows.stride);
+    ak_space_finish(space, drows, dx);
+    return AKIN_OK;
+}
+
+static akin_status compute(void *self, const akin_pass *pass, const akin_labels *labels,
+                           akin_matrix x, akin_matrix dx, double *value, akin_error *error)
+{
+    const options *o = self;
+    int64_t n = labels->count;
+    ak_space space;
+    ak_exclusions exclusions;
+    float *weight = ak_arena_new(pass->arena, float, n);
+    akin_matrix s = ak_matrix_new(pass->arena, n, n);
+    if (!weight || !s.data)
+        return ak_fail_memory(error);
+    AK_TRY(ak_space_init(&space, AK_COSINE, pass, x, error));
+    int64_t anchors = weigh_anchors(labels, weight);
+    if (!anchors || !space.finite)
+        return ak_loss_nothing(&space, dx, value);
+    AK_TRY(ak_exclude_pairs(&exclusions, labels, pass->arena, error));
+
+    akin_matrix rows = space.rows;
+    ak_gemm(pass->precision, AK_PLAIN, AK_TRANSPOSED, n, n, x.columns, 1, rows.data, rows.stride,
+            rows.data + n * rows.stride, rows.stride, 0, s.data, s.stride);
+    ak_entropy entropy = {.s = s,
+                          .scale = o->scale,
+                          .symmetric = o->symmetric,
+                          .weight = weight,
+                          .exclusions = &exclusions,
+                          .arena = pass->arena};
+    AK_TRY(ak_entropy_forward(&entropy, value, error));
+    if (!dx.data)
+        return AKIN_OK;
+    ak_entropy_backward(&entropy);
+    return backward(&space, s, dx, error);
+}
+
+const akin_loss_class ak_loss_multiple_negatives_ranking = {
+    .size = sizeof(akin_loss_class),
+    .name = "multiple_negatives_ranking",
+    .summary = "pairs: every b ranks first for its a, before the other b's of the batch",
+    .kind = AKIN_PAIRS,
+    .options = option_rows,
+    .options_size = sizeof(options),
+    .create = create,
+    .free = ak_free,
+    .compute = compute,
+};
