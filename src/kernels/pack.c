@@ -4,7 +4,6 @@
 #include <string.h>
 
 typedef float v8 __attribute__((vector_size(32), aligned(4)));
-typedef int32_t v8i __attribute__((vector_size(32)));
 
 /* 8 x 8 in registers: interleave neighbours, then pairs, then halves. */
 static inline __attribute__((always_inline)) void transpose_8x8(const float *x, int64_t ldx,
@@ -14,19 +13,19 @@ static inline __attribute__((always_inline)) void transpose_8x8(const float *x, 
     for (int i = 0; i < 8; i++)
         a[i] = *(const v8 *)(x + i * ldx);
     for (int i = 0; i < 8; i += 2) {
-        b[i] = __builtin_shuffle(a[i], a[i + 1], (v8i){0, 8, 2, 10, 4, 12, 6, 14});
-        b[i + 1] = __builtin_shuffle(a[i], a[i + 1], (v8i){1, 9, 3, 11, 5, 13, 7, 15});
+        b[i] = __builtin_shufflevector(a[i], a[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+        b[i + 1] = __builtin_shufflevector(a[i], a[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
     }
     for (int i = 0; i < 8; i += 4)
         for (int j = 0; j < 2; j++) {
-            a[i + j] = __builtin_shuffle(b[i + j], b[i + j + 2], (v8i){0, 1, 8, 9, 4, 5, 12, 13});
+            a[i + j] = __builtin_shufflevector(b[i + j], b[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
             a[i + j + 2] =
-                __builtin_shuffle(b[i + j], b[i + j + 2], (v8i){2, 3, 10, 11, 6, 7, 14, 15});
+                __builtin_shufflevector(b[i + j], b[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
         }
     for (int i = 0; i < 4; i++) {
-        *(v8 *)(y + i * ldy) = __builtin_shuffle(a[i], a[i + 4], (v8i){0, 1, 2, 3, 8, 9, 10, 11});
+        *(v8 *)(y + i * ldy) = __builtin_shufflevector(a[i], a[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
         *(v8 *)(y + (i + 4) * ldy) =
-            __builtin_shuffle(a[i], a[i + 4], (v8i){4, 5, 6, 7, 12, 13, 14, 15});
+            __builtin_shufflevector(a[i], a[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
     }
 }
 
