@@ -1,0 +1,73 @@
+/* Code points as BERT's tokenizers see them. Hugging Face's `tokenizers` (0.23) mixes three ages of
+   Unicode: categories of 8.0, decomposition and combining classes of 9.0, lower case of 17. We get
+   the same from utf8proc and the short tables in unicode.c. */
+#ifndef AK_TEXT_UNICODE_H
+#define AK_TEXT_UNICODE_H
+
+#include "base/base.h"
+
+typedef enum ak_char_kind { AK_CHAR_WORD, AK_CHAR_SPACE, AK_CHAR_PUNCTUATION } ak_char_kind;
+
+/* How the pre-tokenizer splits: spaces part words, punctuation (all ASCII symbols too) stands
+   alone. */
+ak_char_kind ak_char_kind_of(uint32_t point);
+
+bool ak_char_is_space(uint32_t point);   /* White_Space */
+bool ak_char_is_dropped(uint32_t point); /* clean_text: NUL, U+FFFD, Cc but \t\n\r, Cf, Co, Cs */
+bool ak_char_is_chinese(uint32_t point); /* the blocks that BERT parts from their neighbours */
+bool ak_char_is_mark(uint32_t point);    /* strip_accents: nonspacing mark (Mn) */
+bool ak_char_is_word(uint32_t point);    /* \w of a regular expression, for single_word */
+
+/* Canonical decomposition (NFD) of one code point; returns its length. */
+#define AK_CHAR_PARTS 8
+int ak_char_decompose(uint32_t point, uint32_t parts[AK_CHAR_PARTS]);
+int ak_char_combining_class(uint32_t point);
+
+/* Full lower case without context; returns its length. */
+int ak_char_lower(uint32_t point, uint32_t lower[2]);
+
+/* One code point of valid UTF-8; returns its length. */
+static inline int ak_char_read(const char *text, uint32_t *point)
+{
+    const unsigned char *b = (const unsigned char *)text;
+    if (b[0] < 0x80) {
+        *point = b[0];
+        return 1;
+    }
+    if (b[0] < 0xE0) {
+        *point = (b[0] & 0x1Fu) << 6 | (b[1] & 0x3Fu);
+        return 2;
+    }
+    if (b[0] < 0xF0) {
+        *point = (b[0] & 0x0Fu) << 12 | (b[1] & 0x3Fu) << 6 | (b[2] & 0x3Fu);
+        return 3;
+    }
+    *point = (b[0] & 0x07u) << 18 | (b[1] & 0x3Fu) << 12 | (b[2] & 0x3Fu) << 6 | (b[3] & 0x3Fu);
+    return 4;
+}
+
+static inline int ak_char_write(uint32_t point, char *out)
+{
+    if (point < 0x80) {
+        out[0] = (char)point;
+        return 1;
+    }
+    if (point < 0x800) {
+        out[0] = (char)(0xC0 | point >> 6);
+        out[1] = (char)(0x80 | (point & 0x3F));
+        return 2;
+    }
+    if (point < 0x10000) {
+        out[0] = (char)(0xE0 | point >> 12);
+        out[1] = (char)(0x80 | (point >> 6 & 0x3F));
+        out[2] = (char)(0x80 | (point & 0x3F));
+        return 3;
+    }
+    out[0] = (char)(0xF0 | point >> 18);
+    out[1] = (char)(0x80 | (point >> 12 & 0x3F));
+    out[2] = (char)(0x80 | (point >> 6 & 0x3F));
+    out[3] = (char)(0x80 | (point & 0x3F));
+    return 4;
+}
+
+#endif

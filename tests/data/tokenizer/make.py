@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""Makes the golden files beside it with Hugging Face's `tokenizers` (0.23): pip install tokenizers.
+
+uncased.json, cased.json  two small tokenizer.json, the second with added tokens of every kind
+golden.json               texts (or their bytes in hexadecimal, for invalid UTF-8) with their ids
+points.json               a hash (FNV-1a, 64 bits) of how every 4096 code points are treated
+"""
+import json
+import pathlib
+import random
+
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+HERE = pathlib.Path(__file__).parent
+SENTENCES = """
+A small library that finds what is alike: texts, pictures and records get close vectors.
+The quick brown fox jumps over the lazy dog while the unaffable embedding is sleeping.
+Resize pictures from the command line, convert between formats, and rotate without loss.
+Network monitoring tools for servers; they watch packets, connections and bandwidth.
+Der schnelle braune Fuchs springt über den faulen Hund. Straße, Größe, Übung, Äpfel.
+Le cœur déçu mais l'âme plutôt naïve, Louÿs rêva de crapaüter en canoë au delà des îles.
+El pingüino Wenceslao hizo kilómetros bajo exhaustiva lluvia y frío, añoraba a su niña.
+Pijamalı hasta yağız şoföre çabucak güvendi. İstanbul, IĞDIR, ılık.
+Tôi có thể ăn thủy tinh mà không hại gì. Việt Nam, Hà Nội, đường phố.
+Съешь же ещё этих мягких французских булок, да выпей чаю. Українська їжа.
+Ταχίστη αλώπηξ βαφής ψημένη γη, δρασκελίζει υπέρ νωθρού κυνός. Άλφα ᾳ ΐ.
+यह एक छोटा पुस्तकालय है जो समान वस्तुओं को खोजता है। क़ ख़ ड़
+هذه مكتبة صغيرة تجد ما هو متشابه. مُحَمَّد شَمْس
+זוהי ספרייה קטנה שמוצאת מה דומה. שָׁלוֹם
+นี่คือห้องสมุดขนาดเล็กที่ค้นหาสิ่งที่คล้ายกัน กำลัง
+这是一个寻找相似事物的小型库。東京都 豈 更 車
+これは似ているものを見つける小さなライブラリです。ガギグ ｶﾞ が
+이것은 비슷한 것을 찾는 작은 라이브러리입니다. 한국어 각 힣
+""".strip().split("\n")
+ODD = ("[SEP] [MASK] [CLS] [sep] [UNK] [PAD] [MASK][MASK] x[SEP]y ##ing # ## don't ﬁnd ǅ ß ẞ ſ İ ı Å Å Ⱥ ꟍ 𐐀 "
+       "ｆｕｌｌ 👩‍👩‍👧 🇩🇪 ☃️ é e\u0301\u0327 a\u0327\u0301 a\u302e\U0001d165 𝅘𝅥𝅮 \u00ad \u200b \u200d \ufeff \ufffd "
+       "\u2028 \x85 \x7f \x1c \x0b \u180e \u3000 \u00a0 \u2003 foo Foo FOO foo2 xfoo <b> yesterday Yesterday "
+       "yesterdays <x> <x>y héllo Héllo ᙭ 𑇉 \u1734 𞥄 \U000e0041 \ue000 \U0010ffff ᾳ ŉ ½ ² ① 々 〇 ￥ $ ^ ` ~ | + < =").split(" ")
+
+
+def tokenizer(vocab, lowercase, added):
+    t = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))
+    t.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    t.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
+    t.add_tokens(added)
+    t.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocab["[CLS]"]), ("[SEP]", vocab["[SEP]"])])
+    return t
+
+
+def vocabulary(lowercase):
+    t = tokenizer({"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4}, lowercase, [])
+    t.train_from_iterator(SENTENCES * 3, trainers.WordPieceTrainer(
+        vocab_size=1100, show_progress=False, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]))
+    vocab = t.get_vocab(with_added_tokens=True)
+    for c in list(range(0x21, 0x7f)) + [0x302e, 0x302f, 0x1d165, 0x1d16d, 0x16ff0, 0x1b44, 0x307, 0x111c9, 0x1c8a]:
+        for token in (chr(c), "##" + chr(c)):
+            vocab.setdefault(token, len(vocab))
+    return vocab
+
+
+def texts(r):
+    words = " ".join(SENTENCES).split() + ODD * 4
+    yield from ["", " ", "\n\t ", "a" * 99, "a" * 100, "a" * 101, "é" * 100, "é" * 101, "각" * 33, "각" * 34,
+                "w" * 10000, "x " * 1500 + "y", "fox\x01" * 400, "\u302e\U0001d165" * 60, "\u302e\U0001d165" * 700]
+    yield from SENTENCES
+    for _ in range(240):
+        yield "".join(r.choice(words) + r.choice(["", " ", " ", " ", "  ", "\t", ",", "-", "\u0301"])
+                      for _ in range(r.randint(1, 9)))
+    for _ in range(60):
+        yield "a" + "".join(chr(r.choice([0x301, 0x327, 0x302e, 0x302f, 0x1d165, 0x1d16d, 0x16ff0, 0x1b44, 0x111c9,
+                                          0x1734, 0x93c, 0x5b0, 0xe38, 0x1e000, 0x8d4, 0x73f]))
+                            for _ in range(r.randint(1, 8)))
+
+
+def golden(name, t, r):
+    out = []
+    for text in texts(r):
+        longest = r.choice([0, 0, 0, 2, 3, 5, 16])
+        t.no_truncation()
+        if longest or len(text) > 2000:
+            t.enable_truncation(longest or 32)
+            longest = longest or 32
+        out.append({"tokenizer": name, "text": text, "max_length": longest, "ids": t.encode(text).ids})
+    for raw in (b"\xff", b"ab\xc3", b"\xed\xa0\x80 lone", b"\xf0\x9f\x91 cut", b"fo\xffx", b"\xc0\xafover", b"\xe2\x82",
+                b"\xf4\x90\x80\x80", b"fox \x80\xbf dog", b"[SEP\xff]", b"\xf8\x88\x80\x80\x80",
+                b"fo\x00x", b"\x00", b"fox \x00 dog\x00"):
+        t.no_truncation()
+        out.append({"tokenizer": name, "hex": raw.hex(), "max_length": 0,
+                    "ids": t.encode(raw.decode("utf-8", "replace")).ids})
+    return out
+
+
+def points():
+    off = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
+    four = [normalizers.BertNormalizer(**{**off, key: True}) for key in off]
+    splits = pre_tokenizers.BertPreTokenizer()
+    hashes = []
+    for first in range(0, 0x110000, 4096):
+        value = 0xcbf29ce484222325
+        for point in range(first, first + 4096):
+            if 0xD800 <= point < 0xE000:
+                continue
+            c = chr(point)
+            pieces = len(splits.pre_tokenize_str("a" + c + "a"))
+            treated = b"\xff".join(n.normalize_str(c).encode() for n in four) + bytes([0xff, pieces])
+            for byte in treated:
+                value = (value ^ byte) * 0x100000001b3 & 0xffffffffffffffff
+        hashes.append("%016x" % value)
+    return hashes
+
+
+def main():
+    r = random.Random(7)
+    added = [AddedToken("foo", single_word=True), AddedToken("<b>", lstrip=True), AddedToken("<x>", rstrip=True, single_word=True),
+             AddedToken("Yesterday", normalized=True), AddedToken("yesterdays", normalized=False),
+             AddedToken("h\u00e9llo", normalized=True), AddedToken("[MASK][MASK]", special=True, normalized=False)]
+    made = {"uncased": tokenizer(vocabulary(True), True, []), "cased": tokenizer(vocabulary(False), False, added)}
+    rows = []
+    for name, t in made.items():
+        t.no_truncation()
+        (HERE / (name + ".json")).write_text(t.to_str(pretty=name == "cased"), encoding="utf-8")
+        rows += golden(name, t, r)
+    (HERE / "golden.json").write_text("[\n" + ",\n".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows) + "\n]\n", encoding="utf-8")
+    (HERE / "points.json").write_text(json.dumps(points(), indent=0) + "\n")
+
+
+if __name__ == "__main__":
+    main()
