@@ -1,5 +1,5 @@
-/* The door of data: data sets, splits, samplers, and the loader that turns samples into batches.
-   Knows no numbers but labels: no matrix is seen here. */
+/* The door of data: data sets, splits, the table of a set's labels and contents, and the loader
+   that turns samples into batches. Knows no numbers but labels: no matrix is seen here. */
 #ifndef AK_DATA_DATA_H
 #define AK_DATA_DATA_H
 
@@ -7,78 +7,113 @@
 
 /* ---- data sets ---- */
 
+/* A file by its suffix: .jsonl, .csv, .tsv, each also .gz. It is mapped and never loaded whole; a
+   .gz is unpacked once into `cache_folder` (NULL: into a temporary file that is gone when the data
+   set is freed). `fields` may be NULL.
+
+   A label (group, subgroup) is its text: the number 1, the number 1.0 and the text "1" are one
+   label, so that a CSV and a JSONL file of the same data agree. Whole numbers stand for themselves,
+   any other text for its hash. A subgroup that is absent, null, empty or 0 is not given; a group
+   must be given. A score that is absent, null or empty is 1; true and false are 1 and 0. A field
+   named in `fields` must be there in every record, a default name only where akin.h says so. */
+akin_status ak_dataset_open_file(akin_dataset **out, const char *path, akin_sample_kind kind,
+                                 const akin_fields *fields, const char *cache_folder,
+                                 akin_error *error);
+
 /* A hash of everything a data set holds (for a file: content hash, memoised by path, size and time,
-   fields and kind), so that its labels can be kept. false: it cannot name itself (user callbacks). */
+   fields and kind), so that its labels can be kept. false: it cannot name itself (user callbacks).
+ */
 bool ak_dataset_fingerprint(const akin_dataset *dataset, ak_hash *fingerprint);
 const char *ak_dataset_name(const akin_dataset *dataset); /* "faq.jsonl", for messages */
-/* Invalid UTF-8 sequences replaced so far. */
+/* Invalid UTF-8 sequences replaced so far; a record that is read again is not counted again. */
 int64_t ak_dataset_replaced(const akin_dataset *dataset);
+/* An error about one sample: "faq.jsonl:17: ..." where it has a line, else "name: sample 16: ...".
+ */
+akin_status ak_dataset_fail(const akin_dataset *dataset, int64_t index, akin_error *error,
+                            akin_status status, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* Hash of a file's bytes. Where `cache_folder` is not NULL the hash is kept there under the file's
+   path and believed while size and time are the same. */
+akin_status ak_file_hash(ak_hash *out, const char *path, const char *cache_folder,
+                         akin_error *error);
 
 /* ---- sample table: labels and content numbers of a whole data set, read once ---- */
 
-/* What an object is, for equality: the hash of what the encoders read of it. */
+/* What an object is, for equality: the hash of what the encoders read of it. Called by several
+   threads at once. */
 typedef akin_status ak_key_function(void *user, akin_object object, ak_hash *key,
                                     akin_error *error);
 typedef void ak_progress_function(void *user, int64_t done, int64_t total);
 
 typedef struct ak_table {
     akin_sample_kind kind;
-    int64_t count;              /* samples */
-    int64_t objects;            /* per sample: 2 for pairs (a, b), 1 for groups */
-    int64_t *content;           /* count x objects: number of the content, 0 .. contents - 1 */
-    int64_t contents;
-    ak_hash *keys;              /* per content */
-    int64_t *first_sample;      /* per content: a sample that holds it (to read the object again) */
-    float *score;               /* pairs */
-    int64_t *subgroup;          /* pairs; NULL when no sample gives one. 0 .. subgroups - 1 */
-    int64_t *group;             /* groups: 0 .. groups - 1, numbered by first appearance */
+    int64_t count;         /* samples */
+    int64_t objects;       /* per sample: 2 for pairs (a, b), 1 for groups */
+    int64_t *content;      /* count x objects: number of the content, 0 .. contents - 1 */
+    int64_t contents;      /* numbered by first appearance: a_0, b_0, a_1, b_1, ... */
+    ak_hash *keys;         /* per content */
+    int64_t *first_sample; /* per content: the first sample that holds it */
+    float *score;          /* pairs */
+    int64_t *subgroup;     /* pairs; NULL when no sample gives one. 0 .. subgroups - 1 */
+    int64_t subgroups;
+    int64_t *group; /* groups: 0 .. groups - 1, numbered by first appearance */
     int64_t groups;
-    int64_t *positive_start;    /* contents + 1; see akin_labels; NULL for groups */
+    int64_t *positive_start; /* contents + 1; see akin_labels; NULL when there are none */
     int64_t *positives;
 } ak_table;
 
-/* Reads every sample once (several threads). Mixing given and absent subgroups is an error.
-   Interns by key; known positives are the pairs with score > .5. */
+/* Reads every sample once (several threads; the result does not depend on how many). Mixing given
+   and absent subgroups is an error. Interns by key (NULL: the hash of the object's bytes); known
+   positives are the pairs with score > .5. Progress (may be NULL) is told on the calling thread. */
 akin_status ak_table_build(ak_table **out, const akin_dataset *dataset, ak_key_function *key,
                            void *user, ak_progress_function *progress, void *progress_user,
                            akin_error *error);
 void ak_table_free(ak_table *table);
-/* As bytes, for the cache (a private format with a version and a checksum). */
+/* As bytes, for the cache (a private format with a version and a checksum). A loaded table is
+   mapped and must not be written to. */
 akin_status ak_table_save(const ak_table *table, const char *path, akin_error *error);
 akin_status ak_table_load(ak_table **out, const char *path, akin_error *error);
+
+/* akin_dataset_split with a say in what equal objects are: two views by a table of the data set. */
+akin_status ak_dataset_split(akin_dataset **train, akin_dataset **validation,
+                             const akin_dataset *dataset, const ak_table *table, double fraction,
+                             akin_split_by by, uint64_t seed, akin_error *error);
 
 /* ---- loader ---- */
 
 /* Samples of one step. Memory belongs to the batch's arena. */
 typedef struct ak_batch {
-    int64_t number;             /* in the epoch, from 0 */
-    int64_t count;              /* samples */
-    int64_t object_count;       /* count x table->objects; pairs: a_0..a_n-1, b_0..b_n-1 */
-    int64_t *samples;           /* numbers in the data set */
-    akin_labels labels;         /* content, group, ... of the whole set's numbering */
-    akin_object *objects;       /* NULL unless the collate asked to read them */
-    void *collated;             /* whatever the collate made */
+    int64_t number;       /* in the epoch, from 0 */
+    int64_t count;        /* samples */
+    int64_t object_count; /* count x table->objects; pairs: a_0..a_n-1, b_0..b_n-1 */
+    int64_t *samples;     /* numbers in the data set */
+    akin_labels labels;   /* content, group, ... of the whole set's numbering */
+    akin_object *objects; /* NULL unless the loader reads objects */
+    void *collated;       /* whatever the collate made */
     akin_arena *arena;
 } ak_batch;
 
-/* The trainer's part of making a batch: runs on loader threads, may fail. `read` first: NULL objects
-   mean that nothing of this data set needs its bytes (everything is cached). */
+/* The trainer's part of making a batch: runs on loader threads, may fail. NULL objects mean that
+   nothing of this data set needs its bytes (everything is cached). */
 typedef akin_status ak_collate_function(void *user, ak_batch *batch, akin_error *error);
 
 const akin_dataset *ak_loader_dataset(const akin_loader *loader);
 const akin_loader_options *ak_loader_options_of(const akin_loader *loader);
 
-/* Ties a loader to a table before the first epoch. read_objects false: the data set is not touched.
-   The table must outlive the loader or the next prepare. */
+/* Ties a loader to a table before the first epoch; again to change what is tied. read_objects
+   false: the data set is not touched. `collate` may be NULL. The table must outlive the loader or
+   the next prepare; no batch may be held across a prepare. */
 akin_status ak_loader_prepare(akin_loader *loader, const ak_table *table, bool read_objects,
                               ak_collate_function *collate, void *user, akin_error *error);
 int64_t ak_loader_batches(const akin_loader *loader); /* per epoch */
 /* Starts an epoch: the order is a function of (seed, epoch). `first` batch to deliver (resume). */
 akin_status ak_loader_start(akin_loader *loader, int64_t epoch, int64_t first, akin_error *error);
 /* The next batch in order, whatever the number of workers; *batch NULL at the end. It is the
-   caller's until ak_loader_release. Errors of workers come out here, in order. */
+   caller's until ak_loader_release; at most two may be held. Errors of workers come out here, in
+   order, and end the epoch. */
 akin_status ak_loader_next(akin_loader *loader, ak_batch **batch, akin_error *error);
 void ak_loader_release(akin_loader *loader, ak_batch *batch);
-void ak_loader_stop(akin_loader *loader); /* ends the epoch early, joins the workers' work */
+void ak_loader_stop(akin_loader *loader); /* ends the epoch early: no worker is at work after it */
 
 #endif
