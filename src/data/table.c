@@ -1,0 +1,256 @@
+/* The sample table: one parallel pass over a data set. Blocks of samples are read and hashed by
+   several threads and come here in order, where contents, groups and subgroups get their numbers:
+   the table is the same for every number of threads. */
+#include "data/table.h"
+
+#include "data/intern.h"
+#include "data/pipeline.h"
+
+#include <omp.h>
+#include <string.h>
+
+#define BLOCK 1024
+#define MAX_WORKERS 64
+#define AHEAD 8 /* keys between a prefetch and its use */
+
+typedef struct block {
+    int64_t first, count;
+    ak_hash keys[2 * BLOCK];
+    int64_t label[BLOCK]; /* pairs: subgroup, groups: group */
+    float score[BLOCK];
+    akin_arena *arena;
+} block;
+
+typedef struct builder {
+    const akin_dataset *dataset;
+    ak_key_function *key;
+    void *user;
+    ak_table *table;
+    ak_intern contents, labels;
+    int64_t first_capacity;
+    ak_pipeline *pipeline;
+    block *blocks;
+    void *slots[MAX_WORKERS + 2];
+    int block_count;
+} builder;
+
+/* ---- producing: any thread ---- */
+
+static akin_status find_key(const builder *b, akin_object object, ak_hash *key, akin_error *error)
+{
+    if (b->key)
+        return b->key(b->user, object, key, error);
+    *key = ak_hash_bytes(object.data, object.size);
+    return AKIN_OK;
+}
+
+static akin_status read_sample(const builder *b, block *k, int64_t i, akin_error *error)
+{
+    akin_sample sample;
+    ak_arena_reset(k->arena);
+    AK_TRY(akin_dataset_get(b->dataset, k->first + i, k->arena, &sample, error));
+    if (b->table->kind == AKIN_GROUPS) {
+        k->label[i] = sample.group.group;
+        return find_key(b, sample.group.object, &k->keys[i], error);
+    }
+    k->label[i] = sample.pair.subgroup;
+    k->score[i] = sample.pair.score;
+    AK_TRY(find_key(b, sample.pair.a, &k->keys[2 * i], error));
+    return find_key(b, sample.pair.b, &k->keys[2 * i + 1], error);
+}
+
+static akin_status read_block(void *user, int64_t number, void *slot, akin_error *error)
+{
+    const builder *b = user;
+    block *k = slot;
+    int64_t left = b->table->count - number * BLOCK;
+    k->first = number * BLOCK;
+    k->count = left < BLOCK ? left : BLOCK;
+    for (int64_t i = 0; i < k->count; i++) {
+        akin_error found = {0};
+        akin_status status = read_sample(b, k, i, &found);
+        if (status && !found.status) /* a key function that gives no reason */
+            return ak_dataset_fail(b->dataset, k->first + i, error, status, "%s",
+                                   akin_status_name(status));
+        if (status) {
+            *error = found;
+            return status;
+        }
+    }
+    return AKIN_OK;
+}
+
+/* ---- taking in: the calling thread, in order ---- */
+
+static akin_status take_keys(builder *b, const block *k, akin_error *error)
+{
+    ak_table *t = b->table;
+    int64_t n = k->count * t->objects;
+    int64_t *content = t->content + k->first * t->objects;
+    for (int64_t i = 0; i < n; i++) {
+        if (i + AHEAD < n)
+            ak_intern_prefetch(&b->contents, k->keys[i + AHEAD]);
+        AK_TRY(ak_intern_add(&b->contents, k->keys[i], &content[i], error));
+        if (content[i] < t->contents)
+            continue;
+        AK_TRY(ak_grow(&t->first_sample, t->contents, &b->first_capacity, sizeof *t->first_sample,
+                       error));
+        t->first_sample[t->contents++] = k->first + i / t->objects;
+    }
+    return AKIN_OK;
+}
+
+static akin_status number_label(builder *b, int64_t label, int64_t *number, akin_error *error)
+{
+    return ak_intern_add(&b->labels, ak_hash_bytes(&label, sizeof label), number, error);
+}
+
+static akin_status take_subgroups(builder *b, const block *k, akin_error *error)
+{
+    ak_table *t = b->table;
+    for (int64_t i = 0; i < k->count; i++) {
+        int64_t index = k->first + i;
+        bool given = k->label[i] != 0;
+        if (index == 0 && given) {
+            t->subgroup = ak_calloc((size_t)t->count, sizeof *t->subgroup);
+            if (!t->subgroup)
+                return ak_fail_memory(error);
+        }
+        if (given != (t->subgroup != NULL))
+            return ak_dataset_fail(b->dataset, index, error, AKIN_ERR_FORMAT,
+                                   "%s subgroup, but the samples before it have %s; give every "
+                                   "sample a subgroup or none",
+                                   given ? "a" : "no", given ? "none" : "one");
+        if (given)
+            AK_TRY(number_label(b, k->label[i], &t->subgroup[index], error));
+    }
+    t->subgroups = t->subgroup ? b->labels.count : 0;
+    return AKIN_OK;
+}
+
+static akin_status take_block(builder *b, const block *k, akin_error *error)
+{
+    ak_table *t = b->table;
+    if (t->kind == AKIN_PAIRS) {
+        memcpy(t->score + k->first, k->score, (size_t)k->count * sizeof *k->score);
+        AK_TRY(take_subgroups(b, k, error));
+    } else {
+        for (int64_t i = 0; i < k->count; i++)
+            AK_TRY(number_label(b, k->label[i], &t->group[k->first + i], error));
+        t->groups = b->labels.count;
+    }
+    return take_keys(b, k, error);
+}
+
+/* ---- the whole ---- */
+
+static akin_status new_table(ak_table **out, akin_sample_kind kind, int64_t count,
+                             akin_error *error)
+{
+    *out = NULL;
+    ak_owned_table *owned = ak_calloc(1, sizeof *owned);
+    if (!owned)
+        return ak_fail_memory(error);
+    ak_table *t = &owned->table;
+    *t = (ak_table){.kind = kind, .count = count, .objects = kind == AKIN_PAIRS ? 2 : 1};
+    t->content = ak_calloc((size_t)count, (size_t)t->objects * sizeof *t->content);
+    if (kind == AKIN_PAIRS)
+        t->score = ak_calloc((size_t)count, sizeof *t->score);
+    else
+        t->group = ak_calloc((size_t)count, sizeof *t->group);
+    if (t->content && (t->score || t->group)) {
+        *out = t;
+        return AKIN_OK;
+    }
+    ak_table_free(t);
+    return ak_fail_memory(error);
+}
+
+static akin_status prepare(builder *b, akin_error *error)
+{
+    int workers = omp_get_max_threads();
+    if (b->table->count <= 2 * BLOCK)
+        workers = 0; /* starting threads would take longer than the work */
+    workers = workers < MAX_WORKERS ? workers : MAX_WORKERS;
+    b->block_count = workers + 2;
+    b->blocks = ak_calloc((size_t)b->block_count, sizeof *b->blocks);
+    if (!b->blocks)
+        return ak_fail_memory(error);
+    for (int i = 0; i < b->block_count; i++) {
+        b->slots[i] = &b->blocks[i];
+        AK_TRY(ak_arena_create(&b->blocks[i].arena, error));
+    }
+    return ak_pipeline_create(&b->pipeline, workers, b->slots, b->block_count, read_block, b,
+                              error);
+}
+
+static akin_status read_all(builder *b, ak_progress_function *progress, void *progress_user,
+                            akin_error *error)
+{
+    int64_t count = b->table->count;
+    void *slot;
+    ak_pipeline_start(b->pipeline, 0, (count + BLOCK - 1) / BLOCK);
+    for (;;) {
+        AK_TRY(ak_pipeline_next(b->pipeline, &slot, error));
+        if (!slot)
+            return AKIN_OK;
+        block *k = slot;
+        AK_TRY(take_block(b, k, error));
+        if (progress)
+            progress(progress_user, k->first + k->count, count);
+        ak_pipeline_release(b->pipeline, slot);
+    }
+}
+
+static void free_builder(builder *b)
+{
+    ak_pipeline_free(b->pipeline);
+    for (int i = 0; b->blocks && i < b->block_count; i++)
+        ak_arena_free(b->blocks[i].arena);
+    ak_free(b->blocks);
+    ak_intern_free(&b->contents);
+    ak_intern_free(&b->labels);
+}
+
+akin_status ak_table_build(ak_table **out, const akin_dataset *dataset, ak_key_function *key,
+                           void *user, ak_progress_function *progress, void *progress_user,
+                           akin_error *error)
+{
+    *out = NULL;
+    builder b = {.dataset = dataset, .key = key, .user = user};
+    AK_TRY(new_table(&b.table, akin_dataset_kind(dataset), akin_dataset_count(dataset), error));
+    akin_status status = prepare(&b, error);
+    if (!status)
+        status = read_all(&b, progress, progress_user, error);
+    if (!status) {
+        b.table->keys = b.contents.keys; /* the map's array becomes the table's */
+        b.contents.keys = NULL;
+        status = ak_table_find_positives(b.table, error);
+    }
+    free_builder(&b);
+    if (status)
+        ak_table_free(b.table);
+    else
+        *out = b.table;
+    return status;
+}
+
+void ak_table_free(ak_table *table)
+{
+    if (!table)
+        return;
+    ak_owned_table *owned = (ak_owned_table *)table;
+    if (owned->map.data) {
+        ak_map_close(&owned->map);
+    } else {
+        ak_free(table->content);
+        ak_free(table->keys);
+        ak_free(table->first_sample);
+        ak_free(table->score);
+        ak_free(table->subgroup);
+        ak_free(table->group);
+        ak_free(table->positive_start);
+        ak_free(table->positives);
+    }
+    ak_free(owned);
+}
