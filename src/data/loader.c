@@ -1,0 +1,303 @@
+/* The loader: samples in the order of an epoch become batches, made ahead by worker threads. The
+   order is a function of (seed, epoch) alone; batches come out in order whatever the number of
+   workers. Batches and their arenas are reused, so that a steady state allocates nothing. */
+#include "data/data.h"
+#include "data/pipeline.h"
+
+#include <string.h>
+
+#define SHUFFLE_STREAM UINT64_C(0x73687566666c6500) /* "shuffle", then the epoch */
+#define MAX_WORKERS 256
+#define SPARE 3 /* batches besides one per worker: two that may be held, one that is ready */
+
+struct akin_loader {
+    const akin_dataset *dataset;
+    akin_loader_options options;
+    int64_t batches; /* per epoch */
+    /* From prepare on: */
+    const ak_table *table;
+    bool read_objects;
+    ak_collate_function *collate;
+    void *user;
+    int64_t *order; /* NULL: the data set's own */
+    ak_batch *slots;
+    void **slot_pointers;
+    int slot_count;
+    ak_pipeline *pipeline;
+};
+
+akin_loader_options akin_loader_defaults(void)
+{
+    return (akin_loader_options){.size = sizeof(akin_loader_options),
+                                 .batch_size = 128,
+                                 .shuffle = true,
+                                 .seed = 42,
+                                 .drop_last = false,
+                                 .workers = 1};
+}
+
+/* ---- creating ---- */
+
+static akin_status read_options(akin_loader_options *out, const akin_loader_options *given,
+                                akin_error *error)
+{
+    *out = akin_loader_defaults();
+    if (!given)
+        return AKIN_OK;
+    if (given->size < sizeof *out)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "loader options must come from akin_loader_defaults()");
+    *out = *given;
+    if (out->batch_size < 1)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "batch_size is %lld, must be at least 1",
+                       (long long)out->batch_size);
+    if (out->workers < 0 || out->workers > MAX_WORKERS)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "workers is %d, must be between 0 and %d",
+                       out->workers, MAX_WORKERS);
+    return AKIN_OK;
+}
+
+static akin_status check_kind(const akin_dataset *dataset, akin_sample_kind kind, akin_error *error)
+{
+    if (akin_dataset_kind(dataset) == kind)
+        return AKIN_OK;
+    return ak_fail(error, AKIN_ERR_MISMATCH,
+                   kind == AKIN_PAIRS
+                       ? "%s: holds groups (object, group), which a pair loader cannot read: use "
+                         "akin_group_loader_create and a loss on groups, or open it as pairs"
+                       : "%s: holds pairs (a, b), which a group loader cannot read: use "
+                         "akin_pair_loader_create and a loss on pairs, or open it as groups",
+                   ak_dataset_name(dataset));
+}
+
+static akin_status create(akin_loader **out, const akin_dataset *dataset, akin_sample_kind kind,
+                          const akin_loader_options *options, akin_error *error)
+{
+    akin_loader_options read;
+    *out = NULL;
+    AK_TRY(check_kind(dataset, kind, error));
+    AK_TRY(read_options(&read, options, error));
+    int64_t count = akin_dataset_count(dataset);
+    if (read.batch_size > count && read.drop_last)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "%s: holds %lld samples, fewer than one batch of %lld, and drop_last leaves "
+                       "no smaller one",
+                       ak_dataset_name(dataset), (long long)count, (long long)read.batch_size);
+    akin_loader *loader = ak_calloc(1, sizeof *loader);
+    if (!loader)
+        return ak_fail_memory(error);
+    loader->dataset = dataset;
+    loader->options = read;
+    loader->batches = count / read.batch_size + (!read.drop_last && count % read.batch_size != 0);
+    *out = loader;
+    return AKIN_OK;
+}
+
+akin_status akin_pair_loader_create(akin_loader **out, const akin_dataset *dataset,
+                                    const akin_loader_options *options, akin_error *error)
+{
+    return create(out, dataset, AKIN_PAIRS, options, error);
+}
+
+akin_status akin_group_loader_create(akin_loader **out, const akin_dataset *dataset,
+                                     const akin_loader_options *options, akin_error *error)
+{
+    return create(out, dataset, AKIN_GROUPS, options, error);
+}
+
+static void free_prepared(akin_loader *loader)
+{
+    ak_pipeline_free(loader->pipeline);
+    for (int i = 0; loader->slots && i < loader->slot_count; i++)
+        ak_arena_free(loader->slots[i].arena);
+    ak_free(loader->slots);
+    ak_free(loader->slot_pointers);
+    ak_free(loader->order);
+    loader->pipeline = NULL;
+    loader->slots = NULL;
+    loader->slot_pointers = NULL;
+    loader->order = NULL;
+}
+
+void akin_loader_free(akin_loader *loader)
+{
+    if (!loader)
+        return;
+    free_prepared(loader);
+    ak_free(loader);
+}
+
+const akin_dataset *ak_loader_dataset(const akin_loader *loader)
+{
+    return loader->dataset;
+}
+
+const akin_loader_options *ak_loader_options_of(const akin_loader *loader)
+{
+    return &loader->options;
+}
+
+int64_t ak_loader_batches(const akin_loader *loader)
+{
+    return loader->batches;
+}
+
+/* ---- making a batch: any thread ---- */
+
+static akin_status allocate_batch(ak_batch *b, const akin_loader *loader, int64_t **content,
+                                  int64_t **group, float **score, akin_error *error)
+{
+    bool pairs = loader->table->kind == AKIN_PAIRS;
+    *content = ak_arena_new(b->arena, int64_t, b->object_count);
+    *group = ak_arena_new(b->arena, int64_t, b->count); /* groups, or subgroups of pairs */
+    *score = pairs ? ak_arena_new(b->arena, float, b->count) : NULL;
+    b->samples = ak_arena_new(b->arena, int64_t, b->count);
+    if (loader->read_objects)
+        b->objects = ak_arena_new(b->arena, akin_object, b->object_count);
+    bool whole = *content && *group && b->samples && (*score || !pairs) &&
+                 (b->objects || !loader->read_objects);
+    return whole ? AKIN_OK : ak_fail_memory(error);
+}
+
+/* Labels of the batch, copied out of the table. */
+static akin_status fill_labels(ak_batch *b, const akin_loader *loader, akin_error *error)
+{
+    const ak_table *t = loader->table;
+    int64_t *content, *group, first = b->number * loader->options.batch_size;
+    const int64_t *group_of = t->kind == AKIN_PAIRS ? t->subgroup : t->group;
+    float *score;
+    AK_TRY(allocate_batch(b, loader, &content, &group, &score, error));
+    for (int64_t i = 0; i < b->count; i++) {
+        int64_t sample = loader->order ? loader->order[first + i] : first + i;
+        b->samples[i] = sample;
+        for (int64_t o = 0; o < t->objects; o++)
+            content[o * b->count + i] = t->content[sample * t->objects + o];
+        if (score)
+            score[i] = t->score[sample];
+        if (group_of)
+            group[i] = group_of[sample];
+    }
+    b->labels = (akin_labels){.size = sizeof(akin_labels),
+                              .kind = t->kind,
+                              .count = b->count,
+                              .content = content,
+                              .group = t->kind == AKIN_GROUPS ? group : NULL,
+                              .groups = t->groups,
+                              .score = score,
+                              .subgroup = t->subgroup ? group : NULL,
+                              .positive_start = t->positive_start,
+                              .positives = t->positives};
+    return AKIN_OK;
+}
+
+static akin_status read_objects(ak_batch *b, const akin_loader *loader, akin_error *error)
+{
+    akin_sample sample;
+    for (int64_t i = 0; i < b->count; i++) {
+        AK_TRY(akin_dataset_get(loader->dataset, b->samples[i], b->arena, &sample, error));
+        if (b->labels.kind == AKIN_PAIRS) {
+            b->objects[i] = sample.pair.a;
+            b->objects[b->count + i] = sample.pair.b;
+        } else {
+            b->objects[i] = sample.group.object;
+        }
+    }
+    return AKIN_OK;
+}
+
+static akin_status make_batch(void *user, int64_t number, void *slot, akin_error *error)
+{
+    const akin_loader *loader = user;
+    ak_batch *b = slot;
+    int64_t size = loader->options.batch_size;
+    int64_t left = loader->table->count - number * size;
+    akin_arena *arena = b->arena;
+    ak_arena_reset(arena);
+    *b = (ak_batch){.number = number, .count = left < size ? left : size, .arena = arena};
+    b->object_count = b->count * loader->table->objects;
+    AK_TRY(fill_labels(b, loader, error));
+    if (loader->read_objects)
+        AK_TRY(read_objects(b, loader, error));
+    return loader->collate ? loader->collate(loader->user, b, error) : AKIN_OK;
+}
+
+/* ---- epochs ---- */
+
+static akin_status make_slots(akin_loader *loader, akin_error *error)
+{
+    int64_t workers = loader->options.workers;
+    if (workers > loader->batches)
+        workers = loader->batches;
+    loader->slot_count = (int)workers + SPARE;
+    loader->slots = ak_calloc((size_t)loader->slot_count, sizeof *loader->slots);
+    loader->slot_pointers = ak_calloc((size_t)loader->slot_count, sizeof *loader->slot_pointers);
+    if (loader->options.shuffle)
+        loader->order = ak_calloc((size_t)loader->table->count, sizeof *loader->order);
+    if (!loader->slots || !loader->slot_pointers || (loader->options.shuffle && !loader->order))
+        return ak_fail_memory(error);
+    for (int i = 0; i < loader->slot_count; i++) {
+        loader->slot_pointers[i] = &loader->slots[i];
+        AK_TRY(ak_arena_create(&loader->slots[i].arena, error));
+    }
+    return ak_pipeline_create(&loader->pipeline, (int)workers, loader->slot_pointers,
+                              loader->slot_count, make_batch, loader, error);
+}
+
+akin_status ak_loader_prepare(akin_loader *loader, const ak_table *table, bool read,
+                              ak_collate_function *collate, void *user, akin_error *error)
+{
+    free_prepared(loader);
+    if (table->kind != akin_dataset_kind(loader->dataset) ||
+        table->count != akin_dataset_count(loader->dataset))
+        return ak_fail(error, AKIN_ERR_MISMATCH, "%s: the table is of another data set",
+                       ak_dataset_name(loader->dataset));
+    loader->table = table;
+    loader->read_objects = read;
+    loader->collate = collate;
+    loader->user = user;
+    akin_status status = make_slots(loader, error);
+    if (status)
+        free_prepared(loader);
+    return status;
+}
+
+akin_status ak_loader_start(akin_loader *loader, int64_t epoch, int64_t first, akin_error *error)
+{
+    if (!loader->pipeline)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "%s: the loader was not prepared",
+                       ak_dataset_name(loader->dataset));
+    if (first < 0 || first > loader->batches)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "%s: no batch %lld, an epoch has %lld",
+                       ak_dataset_name(loader->dataset), (long long)first,
+                       (long long)loader->batches);
+    ak_pipeline_stop(loader->pipeline); /* before the order changes under a worker */
+    if (loader->order)
+        ak_random_permutation(loader->options.seed, SHUFFLE_STREAM + (uint64_t)epoch, loader->order,
+                              loader->table->count);
+    ak_pipeline_start(loader->pipeline, first, loader->batches);
+    return AKIN_OK;
+}
+
+akin_status ak_loader_next(akin_loader *loader, ak_batch **batch, akin_error *error)
+{
+    void *slot;
+    *batch = NULL;
+    if (!loader->pipeline)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "%s: the loader was not prepared",
+                       ak_dataset_name(loader->dataset));
+    AK_TRY(ak_pipeline_next(loader->pipeline, &slot, error));
+    *batch = slot;
+    return AKIN_OK;
+}
+
+void ak_loader_release(akin_loader *loader, ak_batch *batch)
+{
+    if (batch)
+        ak_pipeline_release(loader->pipeline, batch);
+}
+
+void ak_loader_stop(akin_loader *loader)
+{
+    if (loader->pipeline)
+        ak_pipeline_stop(loader->pipeline);
+}
