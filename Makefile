@@ -1,0 +1,72 @@
+# Short names for the usual calls of Meson and Ninja, which do the work.
+#
+#   make            release build: build/akin and build/libakin.so
+#   make check      every test; the last line is "N passed, N failed"
+#   make install    to PREFIX (/usr/local), below DESTDIR; make uninstall removes it
+#   make bench      the measurements of bench/README.md
+#   make asan       the tests under the address and undefined-behaviour sanitizers
+#   make tsan       the tests of what runs in threads, under the thread sanitizer
+#   make fuzz       every fuzz target for SECONDS (30) each; needs clang
+#   make style      what clang-format would change
+#
+# TESTS="nn heads" makes check, asan and tsan run only these.
+PREFIX ?= /usr/local
+DESTDIR ?=
+TESTS ?=
+SECONDS ?= 30
+MESON ?= meson
+
+.PHONY: all check install uninstall bench asan tsan fuzz style clean
+
+all: build/build.ninja
+	@ninja -C build
+
+build/build.ninja:
+	$(MESON) setup build --prefix=$(PREFIX)
+
+check: all
+	@python3 tests/run_tests.py build $(TESTS)
+
+# A prefix given now replaces the one of the first build.
+install: all
+	@$(MESON) configure build -Dprefix=$(PREFIX)
+	@ninja -C build
+	$(MESON) install -C build --no-rebuild --quiet $(if $(DESTDIR),--destdir=$(abspath $(DESTDIR)))
+	$(if $(DESTDIR),,@ldconfig 2>/dev/null || true)
+
+uninstall:
+	$(if $(DESTDIR),DESTDIR=$(abspath $(DESTDIR))) ninja -C build uninstall
+	$(if $(DESTDIR),,@ldconfig 2>/dev/null || true)
+
+bench: all
+	@$(MESON) test -C build --benchmark --verbose
+
+SANITIZED = -Dbuildtype=debugoptimized -Db_lundef=false -Db_ndebug=false
+
+build-asan/build.ninja:
+	$(MESON) setup build-asan $(SANITIZED) -Db_sanitize=address,undefined
+
+asan: build-asan/build.ninja
+	@ninja -C build-asan
+	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 python3 tests/run_tests.py build-asan $(TESTS)
+
+build-tsan/build.ninja:
+	$(MESON) setup build-tsan $(SANITIZED) -Db_sanitize=thread
+
+# GCC's OpenMP runtime is not instrumented: one OpenMP thread, so that only akin's threads are seen.
+tsan: build-tsan/build.ninja
+	@ninja -C build-tsan
+	@OMP_NUM_THREADS=1 python3 tests/run_tests.py build-tsan $(TESTS)
+
+build-fuzz/build.ninja:
+	CC=clang $(MESON) setup build-fuzz -Dbuildtype=debugoptimized -Dfuzz=true
+
+fuzz: build-fuzz/build.ninja
+	@ninja -C build-fuzz
+	@tests/fuzz/run.sh build-fuzz $(SECONDS)
+
+style:
+	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run
+
+clean:
+	rm -rf build build-asan build-tsan build-fuzz
