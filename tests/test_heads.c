@@ -477,6 +477,33 @@ static void test_create_errors(void **state)
     }
 }
 
+/* What a recipe may not say. */
+static void test_option_ranges(void **state)
+{
+    (void)state;
+    const struct {
+        const char *type, *name, *text;
+    } bad[] = {
+        {"empty", "dropout", "1.5"},
+        {"gated", "dropout", "-0.1"},
+        {"normalize", "dropout", "nan"},
+        {"linear", "output_dim", "-1"},
+        {"linear", "rank", "-1"},
+        {"linear", "bias", "maybe"},
+        {"skip_connection", "n_layers", "0"},
+        {"skip_connection", "n_layers", "65"},
+        {"skip_connection", "skip_dropout", "2"},
+        {"skip_connection", "init", "one"},
+    };
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        fixture f;
+        setting settings[] = {{bad[k].name, bad[k].text}, {0}};
+        if (fixture_open(&f, bad[k].type, settings, 8) != AKIN_ERR_ARGUMENT)
+            fail_msg("%s: %s: %s is accepted", bad[k].type, bad[k].name, bad[k].text);
+        fixture_close(&f);
+    }
+}
+
 /* ---- bits ---- */
 
 /* A row's vector does not depend on the rows beside it. */
@@ -690,6 +717,7 @@ int main(void)
         cmocka_unit_test(test_starts_at_identity),
         cmocka_unit_test(test_initial_values),
         cmocka_unit_test(test_create_errors),
+        cmocka_unit_test(test_option_ranges),
         cmocka_unit_test(test_rows_are_independent),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_concurrent_forward),

@@ -367,7 +367,7 @@ static void test_normalize(void **state)
 static void test_normalize_extremes(void **state)
 {
     (void)state;
-    const float scales[] = {0, 1e-42f, 1e-30f, 1e-18f, 1, 1e18f, 1e30f, 1e38f};
+    const float scales[] = {0, 1e-42f, 1e-30f, 1e-21f, 1e-18f, 1, 1e18f, 1e30f, 1e38f};
     for (size_t s = 0; s < sizeof scales / sizeof *scales; s++) {
         float x[20], norm, dx[20] = {0}, ones[20];
         for (int j = 0; j < 20; j++) {
@@ -571,8 +571,8 @@ static void test_euclidean_cancellation(void **state)
     akin_matrix a = random_matrix(1, 20, 64), b = random_matrix(1, 20, 64);
     for (int64_t i = 0; i < 20; i++)
         for (int64_t k = 0; k < 64; k++) {
-            a.data[i * a.stride + k] = 100 + (float)(k == 0) / 64;
-            b.data[i * b.stride + k] = 100 + (float)(i == k) / 64;
+            a.data[i * a.stride + k] = 100 + (float)(k == 0) / 2 + (float)k * 5 / 64;
+            b.data[i * b.stride + k] = 100 + (float)(i == k) / 2 + (float)k * 5 / 64;
         }
     akin_matrix d = ak_matrix_new(arena, 20, 20), dd = ak_matrix_new(arena, 20, 20);
     float da[20 * 64] = {0}, db[20 * 64] = {0};
@@ -580,7 +580,7 @@ static void test_euclidean_cancellation(void **state)
         dd.data[i] = 1;
     assert_int_equal(ak_distance_matrix(AK_EUCLIDEAN, a, b, d, arena, &error), 0);
     for (int j = 0; j < 20; j++)
-        assert_near(at(d, 5, j), j == 0 ? 0 : sqrt(2) / 64, 1e-6);
+        assert_near(at(d, 5, j), j == 0 ? 0 : sqrt(.5), 1e-6);
     assert_int_equal(ak_distance_matrix_backward(AK_EUCLIDEAN, a, b, d, dd, ak_matrix(da, 20, 64),
                                                  ak_matrix(db, 20, 64), arena, &error),
                      0);
@@ -659,6 +659,22 @@ static void test_optimizers(void **state)
         ak_parameters_free(p);
     }
     ak_optimizer_free(NULL);
+}
+
+/* clip_grad_norm_ divides by the norm + 1e-6, which shows where gradients are as small. */
+static void test_clip_of_small_gradients(void **state)
+{
+    (void)state;
+    akin_optimizer_options options = {.type = AKIN_SGD, .lr = 1, .clip_norm = 1e-6};
+    akin_parameters *p = golden_parameters();
+    ak_optimizer *o;
+    assert_int_equal(ak_optimizer_create(&o, &options, p, &error), 0);
+    ak_parameters_values(p)[0] = 0;
+    ak_parameters_grads(p)[0] = 3e-6f;
+    ak_optimizer_step(o, 0, 0);
+    assert_true(fabs(ak_parameters_values(p)[0] / -3e-6 - 1. / 4) < 1e-5);
+    ak_optimizer_free(o);
+    ak_parameters_free(p);
 }
 
 /* What a checkpoint holds continues in the same bits. */
@@ -900,6 +916,7 @@ int main(void)
         TEST(test_euclidean_cancellation),
         TEST(test_distance_zero_rows),
         TEST(test_optimizers),
+        TEST(test_clip_of_small_gradients),
         TEST(test_optimizer_resume),
         TEST(test_optimizer_errors),
         TEST(test_optimizer_defaults),
