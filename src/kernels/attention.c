@@ -21,27 +21,40 @@ int64_t ak_attention_scratch(int64_t tokens, int64_t head_dim)
     return width * head_dim + width * AK_TILE_ROWS + width * AK_PANEL;
 }
 
-/* Rows of `width` (a multiple of 16) scores, the ones past `tokens` become 0. */
-AK_KERNEL static void softmax_scores(float *scores, int64_t rows, int64_t tokens, int64_t width,
-                                     float scale, const float *position)
+/* Scores (rows of `width`, a multiple of 16) become weights, exp(score - largest), 0 past `tokens`;
+   factors[i] is one over the sum of row i's. The rows of the output, being shorter, take it. */
+AK_KERNEL static void weigh_scores(float *scores, int64_t rows, int64_t tokens, int64_t width,
+                                   float scale, const float *position, float *factors)
 {
     for (int64_t i = 0; i < rows; i++, scores += width) {
-        for (int64_t j = 0; j < width; j++)
-            scores[j] *= scale;
-        for (int64_t j = 0; position && j < tokens; j++)
-            scores[j] += position[i * tokens + j];
+        float lanes[16], largest = -INFINITY;
+        for (int l = 0; l < 16; l++)
+            lanes[l] = -INFINITY;
         for (int64_t j = tokens; j < width; j++)
             scores[j] = -INFINITY;
-        float largest = ak_maximum(scores, width);
+        if (position)
+            for (int64_t j = 0; j < tokens; j++)
+                scores[j] += position[i * tokens + j] / scale;
+        for (int64_t j = 0; j < width; j += 16)
+            for (int l = 0; l < 16; l++)
+                lanes[l] = scores[j + l] > lanes[l] ? scores[j + l] : lanes[l];
+        for (int l = 0; l < 16; l++)
+            largest = lanes[l] > largest ? lanes[l] : largest;
         for (int64_t j = 0; j < width; j++)
-            scores[j] = ak_elementary_exp(scores[j] - largest);
+            scores[j] = ak_elementary_weight((scores[j] - largest) * scale);
         ak_v16 sum = {0};
         for (int64_t j = 0; j < width; j += 16)
             sum += AK_LOAD(scores + j);
-        float factor = 1.0f / ak_add_lanes(&sum);
-        for (int64_t j = 0; j < width; j++)
-            scores[j] *= factor;
+        factors[i] = 1.0f / ak_add_lanes(&sum);
     }
+}
+
+AK_KERNEL static void scale_rows(float *out, int64_t ldo, int64_t rows, int64_t columns,
+                                 const float *factors)
+{
+    for (int64_t i = 0; i < rows; i++, out += ldo)
+        for (int64_t j = 0; j < columns; j++)
+            out[j] *= factors[i];
 }
 
 static void weigh_values(const ak_tile_kernel *kernel, const float *scores, int64_t rows,
@@ -80,8 +93,11 @@ void ak_attention(const float *q, const float *k, const float *v, int64_t ld, in
         for (int64_t j = 0; j < width; j += AK_PANEL)
             kernel->f32((int)rows, q + i * ld, ld, keys + j * head_dim, AK_PANEL, head_dim,
                         scores + j, width);
-        softmax_scores(scores, rows, tokens, width, scale, position ? position + i * tokens : NULL);
+        float factors[AK_TILE_ROWS];
+        weigh_scores(scores, rows, tokens, width, scale, position ? position + i * tokens : NULL,
+                     factors);
         weigh_values(kernel, scores, rows, tokens, width, v, ld, head_dim, last_panel,
                      out + i * ldo, ldo);
+        scale_rows(out + i * ldo, ldo, rows, head_dim, factors);
     }
 }

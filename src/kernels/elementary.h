@@ -46,6 +46,14 @@ AK_ELEMENTARY ak_elementary_exp(float x)
     return p * ak_power_of_two(half) * ak_power_of_two(exponent - half);
 }
 
+/* exp of the distance x <= 0 to the largest score. What is below 2e-35 counts as 0: a subnormal
+   weight changes nothing but takes a hundred cycles in every product it enters. */
+AK_ELEMENTARY ak_elementary_weight(float x)
+{
+    float weight = ak_elementary_exp(x < -80.0f ? -80.0f : x);
+    return x < -80.0f ? 0.0f : weight;
+}
+
 /* Rational approximations as in Eigen; erf is 1 beyond 4, tanh beyond 7.9, in float32. */
 AK_ELEMENTARY ak_elementary_erf(float x)
 {

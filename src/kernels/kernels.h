@@ -66,9 +66,9 @@ void ak_bf16_to(const uint16_t *x, float *y, int64_t n);
 /* Floats of scratch memory that ak_attention wants. */
 int64_t ak_attention_scratch(int64_t tokens, int64_t head_dim);
 
-/* One sequence and one head: out = softmax(scale q k^T + position) v. q, k, v: tokens x head_dim at
-   stride ld (columns of one projection, say), out at stride ldo. position: tokens x tokens
-   (relative position biases) or NULL. scratch: 64-byte aligned. */
+/* One sequence and one head: out = softmax(scale q k^T + position) v, scale > 0. q, k, v: tokens x
+   head_dim at stride ld (columns of one projection, say), out at stride ldo. position: tokens x
+   tokens (relative position biases) or NULL. scratch: 64-byte aligned. */
 void ak_attention(const float *q, const float *k, const float *v, int64_t ld, int64_t tokens,
                   int64_t head_dim, float scale, const float *position, float *out, int64_t ldo,
                   float *scratch);

@@ -57,7 +57,7 @@ AK_KERNEL void ak_softmax_rows(float *x, int64_t n, int64_t d, int64_t ld)
     for (int64_t i = 0; i < n; i++, x += ld) {
         float largest = ak_maximum(x, d);
         for (int64_t j = 0; j < d; j++)
-            x[j] = ak_elementary_exp(x[j] - largest);
+            x[j] = ak_elementary_weight(x[j] - largest);
         float factor = 1.0f / AK_REDUCE_SUM(FIRST, x, x, d);
         for (int64_t j = 0; j < d; j++)
             x[j] *= factor;

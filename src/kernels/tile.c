@@ -102,8 +102,9 @@ const ak_tile_kernel ak_tile_portable = {"portable", 6, portable_f32, portable_b
     AK_ROWS(1)                                                                                     \
     AK_ROWS(2)                                                                                     \
     AK_ROWS(3)                                                                                     \
-    AK_ROWS(4) AK_ROWS(5) AK_ROWS(6) AK_ROWS(7) AK_ROWS(8) AK_ROWS(9) AK_ROWS(10) AK_ROWS(11)      \
-        AK_ROWS(12) AK_ROWS(13) AK_ROWS(14)
+    AK_ROWS(4)                                                                                     \
+    AK_ROWS(5) AK_ROWS(6) AK_ROWS(7) AK_ROWS(8) AK_ROWS(9) AK_ROWS(10) AK_ROWS(11) AK_ROWS(12)     \
+        AK_ROWS(13) AK_ROWS(14)
 
 __attribute__((target("arch=x86-64-v4"), optimize("O3"))) static void
 avx512_f32(int rows, const float *x, int64_t ldx, const float *w, int64_t ldw, int64_t k,

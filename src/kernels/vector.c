@@ -73,7 +73,7 @@ AK_KERNEL float ak_log_sum_exp(const float *x, int64_t n)
     for (int64_t i = 0; i < n; i += 64) {
         int64_t count = n - i < 64 ? n - i : 64;
         for (int64_t j = 0; j < count; j++)
-            part[j] = ak_elementary_exp(x[i + j] - largest);
+            part[j] = ak_elementary_weight(x[i + j] - largest);
         sum += (double)ak_sum(part, count);
     }
     return largest + (float)log(sum);
