@@ -41,7 +41,7 @@ CALLS = [
      r"cli/\w+\.c"),
     ("ends the process", r"exit|_exit|_Exit|abort|quick_exit|raise|kill", r"cli/\w+\.c"),
     ("starts a process", r"fork|vfork|system|popen|execv|execvp|execl|execlp|posix_spawn", r"$^"),
-    ("reads numbers by the locale", r"strtod|strtof|strtold|atof|sscanf|fscanf|scanf|setlocale",
+    ("reads numbers by the locale", r"strtod|strtof|strtold|atof|setlocale",
      r"cli/\w+\.c"),
     ("allocates past akin's allocator", r"malloc|calloc|realloc|strdup|strndup|aligned_alloc|"
      r"posix_memalign|asprintf|vasprintf|getline", r"src/base/(memory|arena)\.c|cli/\w+\.c"),

@@ -50,6 +50,8 @@ akin_status ak_make_folders(const char *path, akin_error *error); /* mkdir -p */
 akin_status ak_copy_folder(const char *from, const char *to, akin_error *error);
 akin_status ak_copy_file(const char *from, const char *to, akin_error *error);
 void ak_remove_tree(const char *path);
+/* A fresh folder in $TMPDIR or /tmp; the caller removes it and frees the name. */
+akin_status ak_temporary_folder(char **out, akin_error *error);
 /* A file that is not there is removed already. */
 akin_status ak_file_remove(const char *path, akin_error *error);
 

@@ -30,6 +30,22 @@ static bool exists(const char *path)
     return lstat(path, &info) == 0;
 }
 
+akin_status ak_temporary_folder(char **out, akin_error *error)
+{
+    const char *parent = getenv("TMPDIR");
+    char *folder = ak_format("%s/akin-XXXXXX", parent && *parent ? parent : "/tmp");
+    *out = NULL;
+    if (!folder)
+        return ak_fail_memory(error);
+    if (!mkdtemp(folder)) {
+        akin_status failed = ak_fail_errno(error, "create the folder", folder);
+        ak_free(folder);
+        return failed;
+    }
+    *out = folder;
+    return AKIN_OK;
+}
+
 /* ---- written whole or not at all ---- */
 
 /* A fresh folder "PATH.tmp.PROCESS.N"; NULL with errno set. */

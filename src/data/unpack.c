@@ -4,9 +4,6 @@
  */
 #include "data/source.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
 static akin_status open_cached(ak_map *out, const char *path, const char *cache_folder,
                                akin_error *error)
 {
@@ -33,15 +30,8 @@ static akin_status open_cached(ak_map *out, const char *path, const char *cache_
 
 static akin_status open_temporary(ak_map *out, const char *path, akin_error *error)
 {
-    const char *parent = getenv("TMPDIR");
-    char *folder = ak_format("%s/akin-XXXXXX", parent && *parent ? parent : "/tmp");
-    if (!folder)
-        return ak_fail_memory(error);
-    if (!mkdtemp(folder)) {
-        akin_status failed = ak_fail_errno(error, "create the folder", folder);
-        ak_free(folder);
-        return failed;
-    }
+    char *folder;
+    AK_TRY(ak_temporary_folder(&folder, error));
     char *target = ak_path_join(folder, "unpacked");
     akin_status status = target ? ak_gunzip(path, target, error) : ak_fail_memory(error);
     if (!status)
