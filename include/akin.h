@@ -54,8 +54,8 @@ AKIN_API const char *akin_status_name(akin_status status);
 
 AKIN_API const char *akin_version(void); /* AKIN_VERSION of the library that runs */
 
-/* One paragraph: version, features built in, matrix engine and instruction set of this processor. */
-AKIN_API akin_status akin_describe(char *out, size_t size);
+/* One paragraph: version, matrix engine and instruction set of this processor. */
+AKIN_API void akin_describe(char *out, size_t size);
 
 /* ---- 2. Context: the registry of classes, the cache folder, where messages go ---------------- */
 
@@ -68,6 +68,7 @@ typedef enum akin_message_kind {
     AKIN_MESSAGE_NOTE,     /* a fact worth a line */
     AKIN_MESSAGE_WARNING,  /* something is odd but work goes on */
     AKIN_MESSAGE_PROGRESS, /* replaces the line before it; fraction is 0..1, or -1 if unknown */
+    AKIN_MESSAGE_EPOCH,    /* a finished epoch: one line of its values */
     AKIN_MESSAGE_TABLE,    /* a few finished lines: model summary, profile */
 } akin_message_kind;
 typedef void akin_message_function(void *user, akin_message_kind kind, double fraction,
@@ -81,6 +82,10 @@ AKIN_API void akin_context_on_message(akin_context *context, akin_message_functi
    switches the store off. The text is copied. */
 AKIN_API akin_status akin_context_set_cache(akin_context *context, const char *folder,
                                             akin_error *error);
+
+/* Long work looks at *flag between steps and stops with AKIN_ERR_INTERRUPTED when it is not 0: a
+   signal handler may set it. Training writes its checkpoint first. NULL: never. */
+AKIN_API void akin_context_on_interrupt(akin_context *context, const volatile int *flag);
 
 /* Classes of the user's own become usable by name wherever built-in ones are. The struct and what
    it points to must outlive the context. A name that exists already is AKIN_ERR_EXISTS. */
@@ -100,6 +105,14 @@ AKIN_API akin_status akin_register_metric(akin_context *context, const akin_metr
 /* Opens a shared object and calls its `akin_status akin_plugin(akin_context *, akin_error *)`. */
 AKIN_API akin_status akin_context_load_plugin(akin_context *context, const char *path,
                                               akin_error *error);
+
+/* What there is: kind "encoders", "heads", "losses", "metrics" or "optimizers"; false past the end. */
+typedef struct akin_class_info {
+    const char *name, *summary;
+    const struct akin_option *options; /* may be NULL */
+} akin_class_info;
+AKIN_API bool akin_list(const akin_context *context, const char *kind, int64_t number,
+                        akin_class_info *info);
 
 /* ---- 3. Options: one row parses recipes, flags and saved models, and prints help -------------- */
 
@@ -327,6 +340,9 @@ struct akin_encoder_class {
     akin_status (*backward)(void *self, const akin_pass *pass, const void *batch,
                             const void *record, akin_matrix dy, akin_error *error);
     akin_parameters *(*parameters)(void *self);
+    /* May be NULL. What is worth telling after some work ("3 texts were longer than 256 tokens and
+       cut there"), or "". */
+    void (*notes)(const void *self, char *out, size_t size);
 };
 
 struct akin_head_class {
@@ -450,12 +466,22 @@ AKIN_API akin_status akin_model_save(const akin_model *model, const char *path, 
 AKIN_API void akin_model_free(akin_model *model);
 
 AKIN_API int64_t akin_model_dim(const akin_model *model);
+AKIN_API int64_t akin_model_base_dim(const akin_model *model); /* of the encoders alone */
 /* The vector space: equal only if the same objects get the same vectors. */
-AKIN_API akin_hash akin_model_fingerprint(const akin_model *model);
+AKIN_API akin_status akin_model_fingerprint(const akin_model *model, akin_hash *fingerprint,
+                                            akin_error *error);
 
 /* out: count x akin_model_dim(model) float32. Threads: yes, on one model. */
 AKIN_API akin_status akin_model_encode(const akin_model *model, const akin_object *objects,
                                        int64_t count, float *out, akin_error *error);
+
+/* The same without the head; out: count x akin_model_base_dim(model). */
+AKIN_API akin_status akin_model_encode_base(const akin_model *model, const akin_object *objects,
+                                            int64_t count, float *out, akin_error *error);
+
+/* What the encoders have to tell after encoding (texts cut, bytes replaced), a line each; "" if
+   nothing. */
+AKIN_API void akin_model_notes(const akin_model *model, char *out, size_t size);
 
 /* ---- 8. Training -------------------------------------------------------------------------------- */
 
@@ -487,6 +513,7 @@ typedef struct akin_cache_options {
 } akin_cache_options;
 
 typedef struct akin_results {
+    size_t size;
     bool validation;
     int64_t epoch, step;
     const akin_labels *labels;
@@ -546,17 +573,15 @@ typedef struct akin_trainer {
     int64_t max_steps;               /* 0: no limit */
     uint64_t seed;                   /* 42 */
     akin_precision precision;        /* AKIN_F32 */
-    const char *early_stopping;      /* metric to watch: "validation_loss"; NULL: off */
-    int64_t patience;                /* 3 epochs without a better value */
-    double min_delta;                /* 0 */
-    const char *monitor;             /* what "best epoch" means: "validation_loss" */
+    const char *monitor;             /* "validation_loss": what best epoch means */
+    int64_t patience;                /* 3: stop after so many epochs without a better value; 0: off */
+    double min_delta;                /* 0: how much better counts as better */
     bool metrics_per_step;           /* metrics on every training batch as well as per epoch */
     bool summary;                    /* true: a table of the model's parts before the first step */
     bool progress;                   /* true */
     const char *log_folder;          /* NULL, or where log.csv and log.jsonl are written */
     const char *checkpoint;          /* NULL, or the folder that holds the run's checkpoint */
     bool resume;                     /* continue from `checkpoint`; bit-equal to never stopping */
-    const volatile int *interrupt;   /* NULL, or non-zero: finish the step, checkpoint and stop */
     akin_callback callbacks[AKIN_MAX_CALLBACKS];
     int callback_count;
 } akin_trainer;
@@ -582,7 +607,58 @@ AKIN_API akin_status akin_fit(akin_model **model, akin_context *context,
                               akin_loader *train, akin_loader *validation,
                               akin_fit_summary *summary, akin_error *error);
 
-/* ---- 9. Evaluation ------------------------------------------------------------------------------ */
+/* A recipe (YAML): the built-in trainable model. `sets` are assignments such as "train.epochs=5";
+   path NULL: only they. Relative paths start from the recipe's folder. */
+typedef struct akin_recipe akin_recipe;
+AKIN_API akin_status akin_recipe_open(akin_recipe **out, akin_context *context, const char *path,
+                                      const char *const *sets, int set_count, akin_error *error);
+AKIN_API void akin_recipe_free(akin_recipe *recipe);
+AKIN_API akin_trainable akin_recipe_trainable(akin_recipe *recipe);
+AKIN_API akin_trainer akin_recipe_trainer(const akin_recipe *recipe); /* to edit */
+/* The recipe's data; loaders belong to it. *validation is NULL when the recipe names none. */
+AKIN_API akin_status akin_recipe_loaders(akin_recipe *recipe, akin_loader **train,
+                                         akin_loader **validation, akin_error *error);
+/* The recipe as JSON, defaults filled in: what a model directory keeps. Valid until it is freed. */
+AKIN_API const char *akin_recipe_json(const akin_recipe *recipe);
+
+/* ---- 9. Corpora: many objects in a file, encoded through the store of features -------------------- */
+
+/* A .jsonl (.gz too), .csv, .tsv or .txt file (a text a line); path "-": lines of standard input.
+   field: the member or column that is the object; NULL: the whole record if an encoder of `model`
+   reads a field of it, else the member "text" (with "title" before it, as in BEIR corpora). */
+typedef struct akin_corpus akin_corpus;
+AKIN_API akin_status akin_corpus_open(akin_corpus **out, akin_context *context,
+                                      const akin_model *model, const char *path, const char *field,
+                                      akin_error *error);
+AKIN_API void akin_corpus_free(akin_corpus *corpus);
+AKIN_API int64_t akin_corpus_count(const akin_corpus *corpus);
+/* The bytes live as long as the arena-like `*memory`, which akin_memory_free frees. Threads: yes. */
+AKIN_API akin_status akin_corpus_get(const akin_corpus *corpus, int64_t index, void **memory,
+                                     akin_object *object, akin_error *error);
+AKIN_API void akin_memory_free(void *memory);
+
+/* Gets vectors first .. first + count - 1; anything but AKIN_OK ends the encoding with it. */
+typedef akin_status akin_vectors_function(void *user, int64_t first, int64_t count,
+                                          const float *vectors, akin_error *error);
+/* All vectors of a corpus in order, in blocks; frozen encoders' outputs come from the store where it
+   has them. base: the encoders alone, without the head. */
+AKIN_API akin_status akin_encode_corpus(const akin_model *model, bool base,
+                                        const akin_corpus *corpus,
+                                        akin_vectors_function *function, void *user,
+                                        akin_error *error);
+
+/* A file of vectors, written as a stream under a temporary name: .npy, .safetensors (with the
+   fingerprint) or .jsonl (a list a line). */
+typedef struct akin_vector_writer akin_vector_writer;
+AKIN_API akin_status akin_vector_writer_open(akin_vector_writer **out, const char *path,
+                                             int64_t count, int64_t dim, akin_hash fingerprint,
+                                             bool replace, akin_error *error);
+AKIN_API akin_status akin_vector_writer_put(akin_vector_writer *writer, const float *vectors,
+                                            int64_t count, akin_error *error);
+AKIN_API akin_status akin_vector_writer_commit(akin_vector_writer *writer, akin_error *error);
+AKIN_API void akin_vector_writer_abort(akin_vector_writer *writer); /* removes what was written */
+
+/* ---- 10. Evaluation ------------------------------------------------------------------------------ */
 
 typedef struct akin_evaluation_row {
     const char *name;   /* "precision@1" */
@@ -627,7 +703,7 @@ AKIN_API akin_status akin_evaluate_beir(akin_evaluation **out, const akin_model 
                                         const akin_evaluator_options *options, akin_error *error);
 AKIN_API void akin_evaluation_free(akin_evaluation *evaluation);
 
-/* ---- 10. Search ---------------------------------------------------------------------------------- */
+/* ---- 11. Search ---------------------------------------------------------------------------------- */
 
 typedef struct akin_index akin_index;
 
@@ -647,6 +723,10 @@ AKIN_API akin_status akin_index_save(const akin_index *index, const char *path, 
                                      akin_error *error);
 AKIN_API void akin_index_free(akin_index *index);
 
+/* The path of the model that made the vectors, kept with them; NULL: not known. */
+AKIN_API akin_status akin_index_set_model(akin_index *index, const char *path, akin_error *error);
+AKIN_API const char *akin_index_model(const akin_index *index);
+
 AKIN_API int64_t akin_index_count(const akin_index *index);
 AKIN_API int64_t akin_index_dim(const akin_index *index);
 AKIN_API akin_hash akin_index_fingerprint(const akin_index *index);
@@ -657,6 +737,11 @@ AKIN_API akin_object akin_index_document(const akin_index *index, int64_t id);
 AKIN_API akin_status akin_index_search(const akin_index *index, const float *queries,
                                        int64_t count, int64_t k, akin_hit *hits,
                                        akin_error *error);
+
+/* What a path is (model, index, vectors, tensors, recipe, data) and holds, as JSON; free *json with
+   akin_memory_free. */
+AKIN_API akin_status akin_inspect(char **json, akin_context *context, const char *path,
+                                  akin_error *error);
 
 #ifdef __cplusplus
 }

@@ -307,7 +307,7 @@ static void test_index_file(void **state)
     akin_index *index = make_index(vectors, documents), *opened;
     const char *path = in_folder("whole.index");
     akin_error error;
-    assert_int_equal(ak_index_set_model(index, "models/a", NULL), AKIN_OK);
+    assert_int_equal(akin_index_set_model(index, "models/a", NULL), AKIN_OK);
     if (akin_index_save(index, path, false, &error))
         fail_msg("%s", error.message);
     assert_int_equal(akin_index_save(index, path, false, &error), AKIN_ERR_EXISTS);
@@ -317,7 +317,7 @@ static void test_index_file(void **state)
         fail_msg("%s", error.message);
     assert_int_equal(akin_index_count(opened), COUNT);
     assert_true(ak_hash_equal(akin_index_fingerprint(opened), space));
-    assert_string_equal(ak_index_model(opened), "models/a");
+    assert_string_equal(akin_index_model(opened), "models/a");
     check_document(opened, 7, "");
     check_document(opened, 123, "text 123");
     check_same_search(index, opened);
@@ -347,7 +347,7 @@ static void test_empty_index(void **state)
     assert_int_equal(akin_index_open(&opened, path, NULL), AKIN_OK);
     assert_int_equal(akin_index_count(opened), 0);
     assert_int_equal(akin_index_dim(opened), 3);
-    assert_null(ak_index_model(opened));
+    assert_null(akin_index_model(opened));
     float x[3] = {1, 2, 3};
     akin_hit hits[2] = {{5, 5}, {5, 5}};
     assert_int_equal(akin_index_search(opened, x, 1, 2, hits, NULL), AKIN_OK);
@@ -489,7 +489,7 @@ static akin_status add_save_open_search(const char *path, const float *vectors)
     if (!status)
         status = akin_index_add(index, vectors, documents, 1, NULL);
     if (!status)
-        status = ak_index_set_model(index, "model", NULL);
+        status = akin_index_set_model(index, "model", NULL);
     if (!status)
         status = akin_index_save(index, path, true, NULL);
     if (!status)

@@ -38,6 +38,24 @@ akin_status ak_dataset_fail(const akin_dataset *dataset, int64_t index, akin_err
 akin_status ak_file_hash(ak_hash *out, const char *path, const char *cache_folder,
                          akin_error *error);
 
+/* ---- corpora: objects without labels (akin.h, part 9) ---- */
+
+/* fields: members that are joined by a space (NULL-terminated, at most 3; only the last must be
+   there); NULL: the whole record. id NULL: records have none. path "-": lines of standard input. */
+akin_status ak_corpus_open(akin_corpus **out, const char *path, const char *const *fields,
+                           const char *id, const char *cache_folder, akin_error *error);
+bool ak_corpus_is_known(const char *path); /* does the name tell a format? */
+/* Threads: yes. */
+akin_status ak_corpus_get(const akin_corpus *corpus, int64_t index, akin_arena *arena,
+                          akin_object *object, akin_error *error);
+int64_t ak_corpus_replaced(const akin_corpus *corpus);
+
+/* Ids of a corpus; one that is there twice is an error. find: -1 if there is none. */
+typedef struct ak_names ak_names;
+akin_status ak_corpus_names(ak_names **out, const akin_corpus *corpus, akin_error *error);
+int64_t ak_names_find(const ak_names *names, const char *name);
+void ak_names_table_free(ak_names *names);
+
 /* ---- sample table: labels and content numbers of a whole data set, read once ---- */
 
 /* What an object is, for equality: the hash of what the encoders read of it. Called by several

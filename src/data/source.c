@@ -90,7 +90,8 @@ static akin_status find_records(ak_source *source, akin_error *error)
         if (!stop)
             return ak_fail_at(error, AKIN_ERR_FORMAT, source->path, line_of(source, where), "%s",
                               problem);
-        if (!blank(text, stop, source->format->spaces_are_blank)) {
+        if (source->format->keeps_blank ||
+            !blank(text, stop, source->format->spaces_are_blank)) {
             AK_TRY(
                 ak_grow(&source->offset, count, &source->capacity, sizeof *source->offset, error));
             source->offset[count++] = text - source->map.data;
@@ -121,7 +122,7 @@ static akin_status no_value(ak_source *source, int64_t index, int field, akin_er
     return status;
 }
 
-static akin_status to_object(ak_source *source, int64_t index, int field, const ak_value *value,
+akin_status ak_source_object(ak_source *source, int64_t index, int field, const ak_value *value,
                              akin_arena *arena, akin_object *object, akin_error *error)
 {
     char digits[32];
@@ -192,8 +193,8 @@ static bool empty_label(const ak_value *value)
 static akin_status to_pair(ak_source *source, int64_t index, const ak_value *found,
                            akin_arena *arena, akin_pair *pair, akin_error *error)
 {
-    AK_TRY(to_object(source, index, AK_A, &found[AK_A], arena, &pair->a, error));
-    AK_TRY(to_object(source, index, AK_B, &found[AK_B], arena, &pair->b, error));
+    AK_TRY(ak_source_object(source, index, AK_A, &found[AK_A], arena, &pair->a, error));
+    AK_TRY(ak_source_object(source, index, AK_B, &found[AK_B], arena, &pair->b, error));
     AK_TRY(to_score(source, index, &found[AK_SCORE], &pair->score, error));
     const ak_value *subgroup = &found[AK_SUBGROUP];
     if (source->required[AK_SUBGROUP] && subgroup->kind == AK_NULL)
@@ -209,7 +210,7 @@ static akin_status to_group(ak_source *source, int64_t index, const ak_value *fo
         AK_TRY(source->format->whole(source, index, arena, &group->object, error));
     else
         AK_TRY(
-            to_object(source, index, AK_OBJECT, &found[AK_OBJECT], arena, &group->object, error));
+            ak_source_object(source, index, AK_OBJECT, &found[AK_OBJECT], arena, &group->object, error));
     if (found[AK_GROUP].kind == AK_NULL)
         return no_value(source, index, AK_GROUP, error);
     if (empty_label(&found[AK_GROUP]))
@@ -287,7 +288,7 @@ static void source_place(const void *self, int64_t index, const char **file, int
 
 /* ---- opening ---- */
 
-static akin_status choose_format(const ak_reader **out, const char *path, akin_error *error)
+const ak_reader *ak_source_format(const char *path)
 {
     const char *base = ak_path_base(path);
     size_t length = strlen(base);
@@ -295,11 +296,17 @@ static akin_status choose_format(const ak_reader **out, const char *path, akin_e
         length -= 3;
     for (int i = 0; i < FORMATS; i++) {
         size_t n = strlen(formats[i]->suffix);
-        if (length >= n && !memcmp(base + length - n, formats[i]->suffix, n)) {
-            *out = formats[i];
-            return AKIN_OK;
-        }
+        if (length >= n && !memcmp(base + length - n, formats[i]->suffix, n))
+            return formats[i];
     }
+    return NULL;
+}
+
+static akin_status choose_format(const ak_reader **out, const char *path, akin_error *error)
+{
+    *out = ak_source_format(path);
+    if (*out)
+        return AKIN_OK;
     return ak_fail_at(error, AKIN_ERR_UNSUPPORTED, path, 0,
                       "the name must end in .jsonl, .csv or .tsv (or one of them and .gz) to tell "
                       "the format");
@@ -364,18 +371,53 @@ static akin_status try_first(ak_source *source, akin_error *error)
     return status;
 }
 
-static akin_status fill_source(ak_source *source, const akin_fields *fields, akin_error *error)
+/* Maps the file and finds its records; `format` and names are set. */
+static akin_status map_source(ak_source *source, akin_error *error)
 {
-    AK_TRY(choose_format(&source->format, source->path, error));
-    AK_TRY(set_names(source, fields, error));
     AK_TRY(ak_unpack_open(&source->map, source->path, source->cache_folder, error));
     AK_TRY(find_records(source, error));
     source->counted = ak_calloc((size_t)source->count / 8 + 1, sizeof *source->counted);
     if (!source->counted)
         return ak_fail_memory(error);
-    if (source->format->open)
-        AK_TRY(source->format->open(source, error));
+    return source->format->open ? source->format->open(source, error) : AKIN_OK;
+}
+
+static akin_status fill_source(ak_source *source, const akin_fields *fields, akin_error *error)
+{
+    AK_TRY(choose_format(&source->format, source->path, error));
+    AK_TRY(set_names(source, fields, error));
+    AK_TRY(map_source(source, error));
     return try_first(source, error);
+}
+
+static akin_status fill_plain(ak_source *source, const ak_reader *format,
+                              const char *const names[AK_FIELDS], akin_error *error)
+{
+    source->format = format;
+    if (!format)
+        AK_TRY(choose_format(&source->format, source->path, error));
+    for (int i = 0; i < AK_FIELDS; i++)
+        if (names[i])
+            AK_TRY(set_name(source, i, NULL, names[i], false, error));
+    return map_source(source, error);
+}
+
+akin_status ak_source_open(ak_source **out, const char *path, const ak_reader *format,
+                           const char *const names[AK_FIELDS], const char *cache_folder,
+                           akin_error *error)
+{
+    AK_TRY(new_source(out, path, AKIN_GROUPS, cache_folder, error));
+    akin_status status = fill_plain(*out, format, names, error);
+    if (status) {
+        source_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+void ak_source_free(ak_source *source)
+{
+    source_free(source);
 }
 
 akin_status ak_dataset_open_file(akin_dataset **out, const char *path, akin_sample_kind kind,

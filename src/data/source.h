@@ -42,6 +42,7 @@ struct ak_reader {
     const char *suffix;
     bool header;           /* the first record names the columns */
     bool spaces_are_blank; /* a line of white space holds no record */
+    bool keeps_blank;      /* every line holds one */
     /* Where the record that starts at `text` ends: its line end or `end`. NULL: it cannot be told,
      *problem says why and *where is the byte it is about. */
     const char *(*record_end)(const char *text, const char *end, const char **problem,
@@ -60,6 +61,17 @@ struct ak_reader {
 };
 
 extern const ak_reader ak_reader_jsonl, ak_reader_csv, ak_reader_tsv;
+
+/* The format that a file's name tells, NULL if none. */
+const ak_reader *ak_source_format(const char *path);
+/* A source that is no data set: names[] are read where they are there. format NULL: by the name. */
+akin_status ak_source_open(ak_source **out, const char *path, const ak_reader *format,
+                           const char *const names[AK_FIELDS], const char *cache_folder,
+                           akin_error *error);
+void ak_source_free(ak_source *source);
+/* A value as an object's bytes; an absent one is an error that says what there is. */
+akin_status ak_source_object(ak_source *source, int64_t index, int field, const ak_value *value,
+                             akin_arena *arena, akin_object *object, akin_error *error);
 
 /* The record without its line end, as valid UTF-8: repaired in the arena if need be, which is
    counted once a record. index -1: the header. */

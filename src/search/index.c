@@ -157,7 +157,7 @@ akin_object akin_index_document(const akin_index *index, int64_t id)
     return (akin_object){size ? index->documents + start : "", size};
 }
 
-akin_status ak_index_set_model(akin_index *index, const char *path, akin_error *error)
+akin_status akin_index_set_model(akin_index *index, const char *path, akin_error *error)
 {
     char *copy = path ? ak_strdup(path) : NULL;
     if (path && !copy)
@@ -167,7 +167,7 @@ akin_status ak_index_set_model(akin_index *index, const char *path, akin_error *
     return AKIN_OK;
 }
 
-const char *ak_index_model(const akin_index *index)
+const char *akin_index_model(const akin_index *index)
 {
     return index->model;
 }

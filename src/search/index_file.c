@@ -137,7 +137,7 @@ static akin_status read_index(akin_index *index, akin_error *error)
                                (int64_t[]){-1}, error));
     index->documents = data;
     AK_TRY(check_starts(index, documents->count, error));
-    return ak_index_set_model(index, ak_safetensors_metadata(file, "model"), error);
+    return akin_index_set_model(index, ak_safetensors_metadata(file, "model"), error);
 }
 
 akin_status akin_index_open(akin_index **out, const char *path, akin_error *error)

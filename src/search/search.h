@@ -5,8 +5,5 @@
 
 #include "kernels/kernels.h"
 
-/* Where the model is whose vectors the index holds; NULL: not known. The text is copied. */
-akin_status ak_index_set_model(akin_index *index, const char *path, akin_error *error);
-const char *ak_index_model(const akin_index *index);
 
 #endif
