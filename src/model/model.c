@@ -1,0 +1,275 @@
+/* A model: encoders side by side, then a head. */
+#include "model/model.h"
+
+#include "model/transformer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Objects that go through the model at once: bounds the memory of a call, and is enough to keep all
+   cores busy. */
+#define CHUNK 2048
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const ak_model_encoder *)a)->name, ((const ak_model_encoder *)b)->name);
+}
+
+static akin_status check_names(const akin_model *model, akin_error *error)
+{
+    for (int i = 0; i < model->encoder_count; i++) {
+        const char *name = model->encoders[i].name;
+        if (!*name || strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                   "_-") != strlen(name))
+            return ak_fail(error, AKIN_ERR_ARGUMENT,
+                           "an encoder's name must be letters, digits, _ or -, not \"%s\"", name);
+        if (i && strcmp(model->encoders[i - 1].name, name) == 0)
+            return ak_fail(error, AKIN_ERR_ARGUMENT, "two encoders are named \"%s\"", name);
+    }
+    return AKIN_OK;
+}
+
+static akin_status take_encoders(akin_model *model, const akin_named_encoder *encoders, int count,
+                                 akin_error *error)
+{
+    model->encoders = ak_calloc((size_t)count, sizeof *model->encoders);
+    if (!model->encoders)
+        return ak_fail_memory(error);
+    for (int i = 0; i < count; i++) {
+        model->encoders[i] = (ak_model_encoder){ak_strdup(encoders[i].name), encoders[i].encoder, 0};
+        model->encoder_count = i + 1;
+        if (!model->encoders[i].name)
+            return ak_fail_memory(error);
+    }
+    qsort(model->encoders, (size_t)count, sizeof *model->encoders, by_name);
+    AK_TRY(check_names(model, error));
+    for (int i = 0; i < count; i++) {
+        model->encoders[i].offset = model->input_dim;
+        model->input_dim += akin_encoder_dim(model->encoders[i].encoder);
+    }
+    return AKIN_OK;
+}
+
+/* Gives back what the caller still owns, then frees the rest. */
+static void drop(akin_model *model)
+{
+    for (int i = 0; i < model->encoder_count; i++)
+        model->encoders[i].encoder = NULL;
+    model->head = NULL;
+    akin_model_free(model);
+}
+
+akin_status akin_model_create(akin_model **out, akin_context *context,
+                              const akin_named_encoder *encoders, int count, akin_head *head,
+                              akin_error *error)
+{
+    *out = NULL;
+    if (count < 1)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "a model needs at least one encoder");
+    akin_model *model = ak_calloc(1, sizeof *model);
+    if (!model)
+        return ak_fail_memory(error);
+    model->context = context;
+    akin_status status = take_encoders(model, encoders, count, error);
+    if (!status && head && head->input_dim != model->input_dim)
+        status = ak_fail(error, AKIN_ERR_MISMATCH,
+                         "the encoders give %lld numbers an object, but the head takes %lld",
+                         (long long)model->input_dim, (long long)head->input_dim);
+    if (status) {
+        drop(model);
+        return status;
+    }
+    model->head = head;
+    model->dim = head ? head->output_dim : model->input_dim;
+    *out = model;
+    return AKIN_OK;
+}
+
+void akin_model_free(akin_model *model)
+{
+    if (!model)
+        return;
+    for (int i = 0; i < model->encoder_count; i++) {
+        akin_encoder_free(model->encoders[i].encoder);
+        ak_free(model->encoders[i].name);
+    }
+    ak_free(model->encoders);
+    akin_head_free(model->head);
+    ak_free(model->path);
+    ak_free(model->base_path);
+    ak_free(model->training_json);
+    ak_free(model->metrics_json);
+    ak_free(model);
+}
+
+int64_t akin_model_dim(const akin_model *model)
+{
+    return model->dim;
+}
+
+int64_t akin_model_base_dim(const akin_model *model)
+{
+    return model->input_dim;
+}
+
+/* ---- what an object and a space are ---- */
+
+akin_status ak_model_key(const akin_model *model, akin_object object, ak_hash *key,
+                         akin_error *error)
+{
+    AK_TRY(ak_encoder_key(model->encoders[0].encoder, object, key, error));
+    for (int i = 1; i < model->encoder_count; i++) {
+        ak_hash next;
+        AK_TRY(ak_encoder_key(model->encoders[i].encoder, object, &next, error));
+        *key = ak_hash_combine(*key, next);
+    }
+    return AKIN_OK;
+}
+
+akin_status ak_model_base_fingerprint(const akin_model *model, ak_hash *fingerprint,
+                                      akin_error *error)
+{
+    bool has;
+    AK_TRY(ak_encoder_fingerprint(model->encoders[0].encoder, &has, fingerprint, error));
+    for (int i = 1; i < model->encoder_count; i++) {
+        ak_hash next;
+        AK_TRY(ak_encoder_fingerprint(model->encoders[i].encoder, &has, &next, error));
+        *fingerprint = ak_hash_combine(*fingerprint, next);
+    }
+    return AKIN_OK;
+}
+
+akin_status akin_model_fingerprint(const akin_model *model, akin_hash *fingerprint,
+                                   akin_error *error)
+{
+    AK_TRY(ak_model_base_fingerprint(model, fingerprint, error));
+    if (!model->head || strcmp(model->head->type->name, "empty") == 0)
+        return AKIN_OK;
+    char *options = ak_json_write(model->head->given, 0);
+    if (!options)
+        return ak_fail_memory(error);
+    const akin_parameters *parameters = model->head->parameters;
+    ak_hash values = ak_hash_bytes(ak_parameters_values(parameters),
+                                   (size_t)ak_parameters_size(parameters) * sizeof(float));
+    *fingerprint = ak_hash_combine(*fingerprint, ak_hash_combine(ak_hash_text(options), values));
+    ak_free(options);
+    return AKIN_OK;
+}
+
+/* ---- encoding ---- */
+
+static akin_status encode_features(const akin_model *model, const akin_pass *pass,
+                                   const akin_object *objects, akin_matrix features,
+                                   akin_error *error)
+{
+    for (int i = 0; i < model->encoder_count; i++) {
+        const akin_encoder *encoder = model->encoders[i].encoder;
+        akin_matrix y = ak_matrix_columns(features, model->encoders[i].offset,
+                                          akin_encoder_dim(encoder));
+        void *batch, *record;
+        AK_TRY(encoder->type->collate(encoder->self, objects, features.rows, pass->arena, &batch,
+                                      error));
+        AK_TRY(encoder->type->forward(encoder->self, pass, batch, y, &record, error));
+    }
+    return AKIN_OK;
+}
+
+akin_status ak_model_head_forward(const akin_model *model, const akin_pass *pass,
+                                  akin_matrix features, akin_matrix y, akin_error *error)
+{
+    if (model->head) {
+        void *record;
+        return model->head->type->forward(model->head->self, pass, features, y, &record, error);
+    }
+    for (int64_t i = 0; i < features.rows; i++)
+        memcpy(y.data + i * y.stride, features.data + i * features.stride,
+               (size_t)features.columns * sizeof(float));
+    return AKIN_OK;
+}
+
+static akin_status encode_chunk(const akin_model *model, bool base, akin_arena *arena,
+                                const akin_object *objects, akin_matrix y, akin_error *error)
+{
+    akin_pass pass = {.size = sizeof pass, .arena = arena};
+    if (base || !model->head)
+        return encode_features(model, &pass, objects, y, error);
+    akin_matrix features = ak_matrix_new(arena, y.rows, model->input_dim);
+    if (!features.data)
+        return ak_fail_memory(error);
+    AK_TRY(encode_features(model, &pass, objects, features, error));
+    return ak_model_head_forward(model, &pass, features, y, error);
+}
+
+static akin_status encode(const akin_model *model, bool base, const akin_object *objects,
+                          int64_t count, float *out, akin_error *error)
+{
+    int64_t dim = base ? model->input_dim : model->dim;
+    akin_arena *arena;
+    AK_TRY(ak_arena_create(&arena, error));
+    akin_status status = AKIN_OK;
+    for (int64_t i = 0; i < count && !status; i += CHUNK) {
+        int64_t n = count - i < CHUNK ? count - i : CHUNK;
+        status = encode_chunk(model, base, arena, objects + i, ak_matrix(out + i * dim, n, dim),
+                              error);
+        ak_arena_reset(arena);
+    }
+    ak_arena_free(arena);
+    return status;
+}
+
+akin_status akin_model_encode(const akin_model *model, const akin_object *objects, int64_t count,
+                              float *out, akin_error *error)
+{
+    return encode(model, false, objects, count, out, error);
+}
+
+akin_status akin_model_encode_base(const akin_model *model, const akin_object *objects,
+                                   int64_t count, float *out, akin_error *error)
+{
+    return encode(model, true, objects, count, out, error);
+}
+
+void akin_model_notes(const akin_model *model, char *out, size_t size)
+{
+    size_t used = 0;
+    *out = 0;
+    for (int i = 0; i < model->encoder_count; i++) {
+        const akin_encoder *encoder = model->encoders[i].encoder;
+        char note[256] = "";
+        if (encoder->type->notes)
+            encoder->type->notes(encoder->self, note, sizeof note);
+        if (*note && used < size)
+            used += (size_t)snprintf(out + used, size - used, used ? "\n%s" : "%s", note);
+    }
+}
+
+/* ---- the record of a run ---- */
+
+const char *ak_model_encoder_path(const akin_model *model)
+{
+    for (int i = 0; i < model->encoder_count; i++)
+        if (model->encoders[i].encoder->type == &ak_encoder_transformer)
+            return ak_transformer_path(model->encoders[i].encoder->self);
+    return NULL;
+}
+
+static akin_status replace_text(char **place, const char *text, akin_error *error)
+{
+    if (!text)
+        return AKIN_OK;
+    char *copy = ak_strdup(text);
+    if (!copy)
+        return ak_fail_memory(error);
+    ak_free(*place);
+    *place = copy;
+    return AKIN_OK;
+}
+
+akin_status ak_model_set_record(akin_model *model, const char *base_path, const char *training,
+                                const char *metrics, akin_error *error)
+{
+    AK_TRY(replace_text(&model->base_path, base_path, error));
+    AK_TRY(replace_text(&model->training_json, training, error));
+    return replace_text(&model->metrics_json, metrics, error);
+}

@@ -1,0 +1,101 @@
+/* The door of model: encoders, heads, the model that joins them, its directory. */
+#ifndef AK_MODEL_MODEL_H
+#define AK_MODEL_MODEL_H
+
+#include "data/data.h"
+#include "model/context.h"
+#include "nn/nn.h"
+
+/* ---- encoder.c: a class, its object and its options ---- */
+
+extern const akin_encoder_class *const ak_encoders[]; /* NULL-terminated */
+
+struct akin_encoder {
+    const akin_encoder_class *type;
+    void *self;
+    void *options;
+    const ak_value *given; /* the options as they were written, for akin.json */
+    akin_precision precision;
+    akin_arena *arena; /* holds options and given */
+};
+
+/* `map` is the encoder's part of a recipe or of akin.json: type, precision and the class's options.
+   load: the folder that the class's save wrote; else folder is what relative paths start from. */
+akin_status ak_encoder_make(akin_encoder **out, akin_context *context, const ak_value *map,
+                            const char *name, const char *folder, akin_precision precision,
+                            bool load, akin_error *error);
+bool ak_encoder_trainable(const akin_encoder *encoder);
+akin_parameters *ak_encoder_parameters(const akin_encoder *encoder); /* NULL: none */
+/* false: the class has none, and nothing of it may be cached. */
+akin_status ak_encoder_fingerprint(const akin_encoder *encoder, bool *has, ak_hash *fingerprint,
+                                   akin_error *error);
+akin_status ak_encoder_key(const akin_encoder *encoder, akin_object object, ak_hash *key,
+                           akin_error *error);
+
+/* ---- head.c ---- */
+
+struct akin_head {
+    const akin_head_class *type;
+    void *self;
+    void *options;
+    const ak_value *given;
+    akin_parameters *parameters;
+    int64_t input_dim, output_dim;
+    akin_arena *arena;
+};
+
+akin_status ak_head_make(akin_head **out, akin_context *context, const ak_value *map,
+                         const char *name, int64_t input_dim, akin_error *error);
+
+/* ---- model.c ---- */
+
+typedef struct ak_model_encoder {
+    char *name;
+    akin_encoder *encoder;
+    int64_t offset; /* its first column in the concatenation */
+} ak_model_encoder;
+
+struct akin_model {
+    akin_context *context;
+    ak_model_encoder *encoders; /* by name */
+    int encoder_count;
+    akin_head *head;            /* NULL: none */
+    int64_t input_dim, dim;
+    char *path;          /* where it was loaded from, else NULL */
+    char *base_path;     /* of the encoder it was tuned from, NULL: unknown */
+    char *training_json; /* the training record, NULL: none */
+    char *metrics_json;  /* base and tuned, NULL: none */
+};
+
+/* Content key of an object: what all encoders read of it. */
+akin_status ak_model_key(const akin_model *model, akin_object object, ak_hash *key,
+                         akin_error *error);
+
+/* features: n x input_dim -> y: n x dim; the head's pass. */
+akin_status ak_model_head_forward(const akin_model *model, const akin_pass *pass,
+                                  akin_matrix features, akin_matrix y, akin_error *error);
+
+/* The vector space of the encoders alone: what the model was before its head. */
+akin_status ak_model_base_fingerprint(const akin_model *model, ak_hash *fingerprint,
+                                      akin_error *error);
+
+/* The folder the first transformer came from, NULL if there is none: the base a run names. */
+const char *ak_model_encoder_path(const akin_model *model);
+
+/* Sets the record of a run, as JSON text that is copied. NULL: leaves it. */
+akin_status ak_model_set_record(akin_model *model, const char *base_path, const char *training,
+                                const char *metrics, akin_error *error);
+
+/* ---- directory.c ---- */
+
+#define AK_MAX_ENCODERS 16
+
+/* Named parameters as a safetensors file; reading demands every name and shape. */
+akin_status ak_parameters_write(const akin_parameters *parameters, const char *path,
+                                akin_error *error);
+akin_status ak_parameters_read(akin_parameters *parameters, const char *path, akin_error *error);
+
+/* ---- card.c ---- */
+char *ak_model_card(const akin_model *model); /* ak_free; NULL when out of memory */
+
+#endif

@@ -1,0 +1,34 @@
+/* Data sets and corpora of a context: its cache folder holds unpacked files and memoised hashes. */
+#include "model/model.h"
+
+#include <string.h>
+
+akin_status akin_dataset_open(akin_dataset **out, akin_context *context, const char *path,
+                              akin_sample_kind kind, const akin_fields *fields,
+                              akin_error *error)
+{
+    return ak_dataset_open_file(out, path, kind, fields, context ? context->cache_folder : NULL,
+                                error);
+}
+
+/* Does an encoder pick a member of the record itself? */
+static bool reads_records(const akin_model *model)
+{
+    for (int i = 0; i < model->encoder_count; i++)
+        if (ak_value_get_string(model->encoders[i].encoder->given, "field", NULL))
+            return true;
+    return false;
+}
+
+akin_status akin_corpus_open(akin_corpus **out, akin_context *context, const akin_model *model,
+                             const char *path, const char *field, akin_error *error)
+{
+    static const char *const usual[] = {"title", "text", NULL};
+    const char *one[] = {field, NULL};
+    const char *const *fields = field ? one : usual;
+    bool lines = strcmp(path, "-") == 0 || ak_path_has_suffix(path, ".txt") ||
+                 ak_path_has_suffix(path, ".txt.gz");
+    if (!field && (lines || (model && reads_records(model))))
+        fields = NULL;
+    return ak_corpus_open(out, path, fields, NULL, context ? context->cache_folder : NULL, error);
+}

@@ -1,0 +1,41 @@
+/* What a sentence-transformers folder says: the transformer's shape and the modules after it. Reads
+   the old names (pooling_mode_mean_tokens, word_embedding_dimension, max_seq_length) and those of
+   release 6 (pooling_mode, embedding_dimension, model_max_length). */
+#ifndef AK_MODEL_SENTENCE_FOLDER_H
+#define AK_MODEL_SENTENCE_FOLDER_H
+
+#include "model/bert.h"
+
+#define AK_MAX_DENSE 4
+
+typedef struct ak_dense_config {
+    char *folder; /* of its model.safetensors */
+    int64_t in, out;
+    bool bias;
+    ak_activation activation;
+} ak_dense_config;
+
+typedef struct ak_sentence_folder {
+    char *transformer; /* the folder of config.json, tokenizer and weights */
+    ak_bert_config bert;
+    int pooling; /* bits of ak_pooling */
+    bool include_prompt, normalize;
+    int32_t max_length; /* tokens, [CLS] and [SEP] included */
+    ak_dense_config dense[AK_MAX_DENSE];
+    int dense_count;
+    char *prompt; /* the default prompt, "" if none */
+} ak_sentence_folder;
+
+/* prompt_name: which of the folder's prompts, NULL: the default one. An object that failed to read
+   is freed. */
+akin_status ak_sentence_folder_read(ak_sentence_folder *out, const char *folder,
+                                    const char *prompt_name, akin_error *error);
+void ak_sentence_folder_free(ak_sentence_folder *folder);
+
+/* Is there such a folder at `path` (modules.json or config.json in it)? */
+bool ak_is_sentence_folder(const char *path);
+
+/* Copies the files that loading needs, and the card. */
+akin_status ak_sentence_folder_copy(const char *from, const char *to, akin_error *error);
+
+#endif

@@ -1,0 +1,460 @@
+/* The transformer encoder: a sentence-transformers folder of the BERT family. Texts are tokenised by
+   collate; forward runs the transformer, pooling, Dense modules and normalisation. */
+#include "model/model.h"
+
+#include "model/sentence_folder.h"
+#include "model/transformer.h"
+#include "text/tokenizer.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct transformer_options {
+    const char *path;
+    int64_t max_length;
+    const char *field, *prompt, *prompt_name;
+    bool trainable;
+} transformer_options;
+
+#define ROW(member, type, otherwise, help)                                                         \
+    #member, type, offsetof(transformer_options, member), otherwise, help
+static const akin_option options[] = {
+    {ROW(path, AKIN_OPTION_STRING, NULL, "the sentence-transformers folder")},
+    {ROW(max_length, AKIN_OPTION_INT, "0", "tokens of a text that are read; 0: as the folder says"),
+     .minimum = 0, .maximum = 1 << 20},
+    {ROW(field, AKIN_OPTION_STRING, NULL, "the member of a JSON record that holds the text")},
+    {ROW(prompt, AKIN_OPTION_STRING, NULL, "text put before every text")},
+    {ROW(prompt_name, AKIN_OPTION_STRING, NULL, "which of the folder's prompts to use")},
+    {ROW(trainable, AKIN_OPTION_BOOL, "false", "frozen encoders are computed once and cached")},
+    {NULL}};
+
+typedef struct dense {
+    float *weight, *bias; /* bias NULL: none */
+} dense;
+
+typedef struct transformer {
+    char *path;
+    char *cache_folder;
+    ak_sentence_folder folder;
+    ak_tokenizer *tokenizer;
+    ak_bert *bert;
+    dense dense[AK_MAX_DENSE];
+    char *field, *prompt; /* field NULL: the object is the text */
+    int32_t prompt_tokens; /* to leave out of pooling; 0: none */
+    int32_t max_length;
+    akin_precision precision;
+    atomic_llong cut; /* texts longer than max_length */
+} transformer;
+
+static void transformer_free(void *self)
+{
+    transformer *t = self;
+    for (int i = 0; i < AK_MAX_DENSE; i++) {
+        ak_free(t->dense[i].weight);
+        ak_free(t->dense[i].bias);
+    }
+    ak_bert_free(t->bert);
+    ak_tokenizer_free(t->tokenizer);
+    ak_sentence_folder_free(&t->folder);
+    ak_free(t->path);
+    ak_free(t->cache_folder);
+    ak_free(t->field);
+    ak_free(t->prompt);
+    ak_free(t);
+}
+
+/* ---- opening ---- */
+
+static akin_status copy_tensor(float **out, const ak_safetensors *file, const char *name, int rank,
+                               const int64_t *shape, akin_error *error)
+{
+    const ak_tensor *tensor;
+    AK_TRY(ak_safetensors_expect(&tensor, file, name, rank, shape, error));
+    *out = ak_alloc((size_t)tensor->count * sizeof(float));
+    if (!*out)
+        return ak_fail_memory(error);
+    if (!ak_tensor_convert(tensor, *out))
+        return ak_fail_at(error, AKIN_ERR_FORMAT, ak_safetensors_path(file), 0,
+                          "\"%s\" is %s, expected a float type", name,
+                          ak_dtype_name(tensor->dtype));
+    return AKIN_OK;
+}
+
+static akin_status load_dense(dense *out, const ak_dense_config *config, akin_error *error)
+{
+    int64_t shape[2] = {config->out, config->in};
+    char *path = ak_path_join(config->folder, "model.safetensors");
+    if (!path)
+        return ak_fail_memory(error);
+    ak_safetensors *file;
+    akin_status status = ak_safetensors_open(&file, path, error);
+    if (!status)
+        status = copy_tensor(&out->weight, file, "linear.weight", 2, shape, error);
+    if (!status && config->bias)
+        status = copy_tensor(&out->bias, file, "linear.bias", 1, shape, error);
+    ak_safetensors_free(file);
+    ak_free(path);
+    return status;
+}
+
+static akin_status load_bert(transformer *t, akin_error *error)
+{
+    char *path = ak_path_join(t->folder.transformer, "model.safetensors");
+    if (!path)
+        return ak_fail_memory(error);
+    ak_safetensors *file = NULL;
+    akin_status status = AKIN_OK;
+    if (ak_path_what(path) != AK_PATH_FILE)
+        status = ak_fail_at(error, AKIN_ERR_IO, path, 0,
+                            "there is no such file; akin reads weights as safetensors");
+    if (!status)
+        status = ak_safetensors_open(&file, path, error);
+    if (!status)
+        status = ak_bert_create(&t->bert, &t->folder.bert, file, path, t->precision, error);
+    ak_safetensors_free(file);
+    ak_free(path);
+    return status;
+}
+
+static akin_status load_tokenizer(transformer *t, akin_error *error)
+{
+    AK_TRY(ak_tokenizer_load(&t->tokenizer, t->folder.transformer, error));
+    int64_t ids = ak_tokenizer_vocabulary(t->tokenizer);
+    if (ids > t->folder.bert.vocabulary)
+        return ak_fail(error, AKIN_ERR_MISMATCH,
+                       "%s: the tokenizer has %lld tokens, but the weights hold %lld embeddings",
+                       t->folder.transformer, (long long)ids, (long long)t->folder.bert.vocabulary);
+    return AKIN_OK;
+}
+
+static akin_status copy_option(char **out, const char *text, akin_error *error)
+{
+    if (!text)
+        return AKIN_OK;
+    *out = ak_strdup(text);
+    return *out ? AKIN_OK : ak_fail_memory(error);
+}
+
+/* The prompt's own tokens, [CLS] included and [SEP] not: what pooling leaves out. */
+static akin_status measure_prompt(transformer *t, akin_error *error)
+{
+    if (t->folder.include_prompt || !*t->prompt)
+        return AKIN_OK;
+    akin_arena *arena;
+    AK_TRY(ak_arena_create(&arena, error));
+    int32_t *ids, count = 0;
+    bool cut;
+    akin_status status = ak_tokenizer_encode(t->tokenizer, t->prompt, strlen(t->prompt),
+                                             t->max_length, arena, &ids, &count, &cut, error);
+    t->prompt_tokens = count - 1;
+    ak_arena_free(arena);
+    return status;
+}
+
+static akin_status open_folder(transformer *t, const transformer_options *o, const char *folder,
+                               const akin_place *place, akin_error *error)
+{
+    t->precision = place->precision;
+    t->path = ak_path_absolute(folder);
+    if (!t->path)
+        return ak_fail_errno(error, "find", folder);
+    AK_TRY(copy_option(&t->cache_folder, place->context ? place->context->cache_folder : NULL,
+                       error));
+    AK_TRY(copy_option(&t->field, o->field, error));
+    AK_TRY(ak_sentence_folder_read(&t->folder, folder, o->prompt_name, error));
+    AK_TRY(copy_option(&t->prompt, o->prompt ? o->prompt : t->folder.prompt, error));
+    t->max_length = o->max_length ? (int32_t)o->max_length : t->folder.max_length;
+    if (t->max_length < 2 || t->max_length > t->folder.bert.positions)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "\"max_length\" is %d, must be between 2 and %lld, the positions of %s",
+                       (int)t->max_length, (long long)t->folder.bert.positions, folder);
+    AK_TRY(load_tokenizer(t, error));
+    AK_TRY(measure_prompt(t, error));
+    for (int i = 0; i < t->folder.dense_count; i++)
+        AK_TRY(load_dense(&t->dense[i], &t->folder.dense[i], error));
+    return load_bert(t, error);
+}
+
+static akin_status open_transformer(void **self, const transformer_options *o, const char *folder,
+                                    const akin_place *place, akin_error *error)
+{
+    *self = NULL;
+    transformer *t = ak_calloc(1, sizeof *t);
+    if (!t)
+        return ak_fail_memory(error);
+    akin_status status = open_folder(t, o, folder, place, error);
+    if (status) {
+        transformer_free(t);
+        return status;
+    }
+    *self = t;
+    return AKIN_OK;
+}
+
+static akin_status transformer_create(void **self, const void *given, const akin_place *place,
+                                      akin_error *error)
+{
+    const transformer_options *o = given;
+    *self = NULL;
+    if (!o->path)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "a transformer encoder needs \"path\", a sentence-transformers folder");
+    if (o->trainable)
+        return ak_fail(error, AKIN_ERR_UNSUPPORTED,
+                       "the transformer encoder is frozen; \"trainable: true\" is not supported");
+    char *folder = ak_path_join(place->folder, o->path);
+    if (!folder)
+        return ak_fail_memory(error);
+    akin_status status = open_transformer(self, o, folder, place, error);
+    ak_free(folder);
+    return status;
+}
+
+static akin_status transformer_load(void **self, const void *given, const akin_place *place,
+                                    akin_error *error)
+{
+    return open_transformer(self, given, place->folder, place, error);
+}
+
+static akin_status transformer_save(const void *self, const char *folder, akin_error *error)
+{
+    const transformer *t = self;
+    return ak_sentence_folder_copy(t->path, folder, error);
+}
+
+const char *ak_transformer_path(const void *self)
+{
+    return ((const transformer *)self)->path;
+}
+
+/* ---- what it is ---- */
+
+static int64_t transformer_dim(const void *self)
+{
+    const ak_sentence_folder *folder = &((const transformer *)self)->folder;
+    if (folder->dense_count)
+        return folder->dense[folder->dense_count - 1].out;
+    return folder->bert.hidden * __builtin_popcount((unsigned)folder->pooling);
+}
+
+static akin_status add_file(ak_hash *hash, const transformer *t, const char *folder,
+                            akin_error *error)
+{
+    ak_hash file;
+    char *path = ak_path_join(folder, "model.safetensors");
+    if (!path)
+        return ak_fail_memory(error);
+    akin_status status = ak_file_hash(&file, path, t->cache_folder, error);
+    ak_free(path);
+    *hash = ak_hash_combine(*hash, file);
+    return status;
+}
+
+static akin_status transformer_fingerprint(const void *self, akin_hash *fingerprint,
+                                           akin_error *error)
+{
+    const transformer *t = self;
+    const ak_sentence_folder *f = &t->folder;
+    char epsilon[32];
+    ak_double_to_text(f->bert.layer_norm_epsilon, epsilon);
+    char *settings = ak_format("transformer|%d|%d|%d|%d|%d|%d|%s|%s", (int)t->precision,
+                               (int)t->max_length, f->pooling, f->include_prompt, f->normalize,
+                               (int)f->bert.activation, epsilon, t->prompt);
+    if (!settings)
+        return ak_fail_memory(error);
+    *fingerprint = ak_hash_combine(ak_hash_text(settings),
+                                   ak_tokenizer_fingerprint(t->tokenizer));
+    ak_free(settings);
+    AK_TRY(add_file(fingerprint, t, f->transformer, error));
+    for (int i = 0; i < f->dense_count; i++) {
+        char activation[16];
+        snprintf(activation, sizeof activation, "%d", (int)f->dense[i].activation);
+        *fingerprint = ak_hash_combine(*fingerprint, ak_hash_text(activation));
+        AK_TRY(add_file(fingerprint, t, f->dense[i].folder, error));
+    }
+    return AKIN_OK;
+}
+
+/* ---- objects to tokens ---- */
+
+static akin_status text_of(const transformer *t, akin_object object, akin_arena *arena,
+                           const char **text, size_t *size, akin_error *error)
+{
+    *text = object.data;
+    *size = object.size;
+    if (!t->field)
+        return AKIN_OK;
+    const char *fields[] = {t->field};
+    ak_value found;
+    AK_TRY(ak_json_fields(object.data, object.size, fields, 1, &found, arena, "record", 0, error));
+    if (found.kind != AK_STRING)
+        return ak_fail(error, AKIN_ERR_FORMAT,
+                       "record %.80s: the member \"%s\" is %s, expected text",
+                       (const char *)ak_arena_copy(arena, object.data,
+                                                   object.size < 80 ? object.size : 80),
+                       t->field,
+                       found.kind == AK_NULL ? "missing" : ak_value_kind_name(found.kind));
+    *text = found.string;
+    *size = found.size;
+    return AKIN_OK;
+}
+
+static akin_status transformer_key(const void *self, akin_object object, akin_hash *key,
+                                   akin_error *error)
+{
+    const transformer *t = self;
+    if (!t->field) {
+        *key = ak_hash_bytes(object.data, object.size);
+        return AKIN_OK;
+    }
+    akin_arena *arena;
+    const char *text;
+    size_t size;
+    AK_TRY(ak_arena_create(&arena, error));
+    akin_status status = text_of(t, object, arena, &text, &size, error);
+    if (!status)
+        *key = ak_hash_bytes(text, size);
+    ak_arena_free(arena);
+    return status;
+}
+
+static akin_status with_prompt(const transformer *t, akin_arena *arena, const char **text,
+                               size_t *size, akin_error *error)
+{
+    size_t length = strlen(t->prompt);
+    if (!length)
+        return AKIN_OK;
+    char *joined = akin_arena_alloc(arena, length + *size);
+    if (!joined)
+        return ak_fail_memory(error);
+    memcpy(joined, t->prompt, length);
+    memcpy(joined + length, *text, *size);
+    *text = joined;
+    *size += length;
+    return AKIN_OK;
+}
+
+/* One text's ids, into the arena. */
+static akin_status tokenize(const transformer *t, akin_object object, akin_arena *arena,
+                            int32_t **ids, int32_t *count, akin_error *error)
+{
+    const char *text;
+    size_t size;
+    bool cut;
+    AK_TRY(text_of(t, object, arena, &text, &size, error));
+    AK_TRY(with_prompt(t, arena, &text, &size, error));
+    AK_TRY(ak_tokenizer_encode(t->tokenizer, text, size, t->max_length, arena, ids, count, &cut,
+                               error));
+    if (cut)
+        atomic_fetch_add_explicit(&((transformer *)t)->cut, 1, memory_order_relaxed);
+    return AKIN_OK;
+}
+
+static akin_status join_tokens(const transformer *t, akin_arena *arena, int32_t **parts,
+                               int64_t count, int64_t *start, ak_tokens **out, akin_error *error)
+{
+    ak_tokens *tokens = ak_arena_new(arena, ak_tokens, 1);
+    int32_t *ids = ak_arena_new(arena, int32_t, start[count]);
+    int32_t *skip = t->prompt_tokens ? ak_arena_new(arena, int32_t, count) : NULL;
+    if (!tokens || !ids || (t->prompt_tokens && !skip))
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t length = start[i + 1] - start[i];
+        memcpy(ids + start[i], parts[i], (size_t)length * sizeof *ids);
+        if (skip) /* a text cut down to its prompt keeps its last token for pooling */
+            skip[i] = t->prompt_tokens < length ? t->prompt_tokens : (int32_t)length - 1;
+    }
+    *tokens = (ak_tokens){.texts = count, .ids = ids, .start = start, .skip = skip};
+    *out = tokens;
+    return AKIN_OK;
+}
+
+static akin_status transformer_collate(const void *self, const akin_object *objects, int64_t count,
+                                       akin_arena *arena, void **batch, akin_error *error)
+{
+    const transformer *t = self;
+    int32_t **parts = ak_arena_new(arena, int32_t *, count);
+    int64_t *start = ak_arena_new(arena, int64_t, count + 1);
+    if (!parts || !start)
+        return ak_fail_memory(error);
+    start[0] = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int32_t length;
+        AK_TRY(tokenize(t, objects[i], arena, &parts[i], &length, error));
+        start[i + 1] = start[i] + length;
+    }
+    ak_tokens *tokens = NULL;
+    AK_TRY(join_tokens(t, arena, parts, count, start, &tokens, error));
+    *batch = tokens;
+    return AKIN_OK;
+}
+
+/* ---- forward ---- */
+
+static akin_status run_dense(const transformer *t, const akin_pass *pass, akin_matrix x,
+                             akin_matrix y, akin_error *error)
+{
+    for (int i = 0; i < t->folder.dense_count; i++) {
+        const ak_dense_config *config = &t->folder.dense[i];
+        bool last = i == t->folder.dense_count - 1;
+        akin_matrix out = last ? y : ak_matrix_new(pass->arena, x.rows, config->out);
+        if (!out.data)
+            return ak_fail_memory(error);
+        ak_linear_forward(x, t->dense[i].weight, t->dense[i].bias, out, t->precision);
+        for (int64_t r = 0; r < out.rows; r++)
+            ak_activate(config->activation, out.data + r * out.stride, out.data + r * out.stride,
+                        out.columns);
+        x = out;
+    }
+    return AKIN_OK;
+}
+
+static akin_status transformer_forward(const void *self, const akin_pass *pass, const void *batch,
+                                       akin_matrix y, void **record, akin_error *error)
+{
+    const transformer *t = self;
+    const ak_tokens *tokens = batch;
+    const ak_sentence_folder *folder = &t->folder;
+    int64_t width = folder->bert.hidden * __builtin_popcount((unsigned)folder->pooling);
+    akin_matrix pooled = folder->dense_count ? ak_matrix_new(pass->arena, y.rows, width) : y;
+    if (!pooled.data)
+        return ak_fail_memory(error);
+    *record = NULL;
+    AK_TRY(ak_bert_forward(t->bert, tokens, folder->pooling, pooled, error));
+    AK_TRY(run_dense(t, pass, pooled, y, error));
+    if (folder->normalize)
+        for (int64_t r = 0; r < y.rows; r++)
+            ak_normalize_rows(y.data + r * y.stride, 1, y.columns, y.data + r * y.stride);
+    return AKIN_OK;
+}
+
+static void transformer_notes(const void *self, char *out, size_t size)
+{
+    const transformer *t = self;
+    long long cut = atomic_load(&t->cut);
+    *out = 0;
+    if (cut)
+        snprintf(out, size, "%lld text%s longer than %d tokens and cut there", cut,
+                 cut == 1 ? " was" : "s were", (int)t->max_length);
+}
+
+const akin_encoder_class ak_encoder_transformer = {
+    .size = sizeof(akin_encoder_class),
+    .name = "transformer",
+    .summary = "a sentence-transformers folder of the BERT family (Devlin et al., 2019)",
+    .options = options,
+    .options_size = sizeof(transformer_options),
+    .create = transformer_create,
+    .load = transformer_load,
+    .save = transformer_save,
+    .free = transformer_free,
+    .dim = transformer_dim,
+    .key = transformer_key,
+    .fingerprint = transformer_fingerprint,
+    .collate = transformer_collate,
+    .forward = transformer_forward,
+    .notes = transformer_notes,
+};
+
+const akin_encoder_class *const ak_encoders[] = {&ak_encoder_transformer, NULL};
