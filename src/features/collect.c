@@ -1,0 +1,214 @@
+/* Features of many contents: look up what the store has, read and encode only the rest. */
+#include "features/features.h"
+
+#include <string.h>
+#include <time.h>
+
+#define BLOCK 1024 /* contents encoded at once */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void ak_features_free(ak_features *features)
+{
+    if (!features)
+        return;
+    for (int e = 0; e < features->model->encoder_count; e++) {
+        if (features->stores)
+            ak_store_close(features->stores[e]);
+        if (features->rows)
+            ak_free(features->rows[e]);
+    }
+    ak_free(features->stores);
+    ak_free(features->rows);
+    ak_free(features);
+}
+
+static akin_status open_store(ak_features *features, int e, bool training, akin_error *error)
+{
+    const akin_model *model = features->model;
+    const akin_encoder *encoder = model->encoders[e].encoder;
+    bool has;
+    ak_hash fingerprint;
+    if (training && ak_encoder_trainable(encoder))
+        return AKIN_OK;
+    AK_TRY(ak_encoder_fingerprint(encoder, &has, &fingerprint, error));
+    AK_TRY(ak_store_open(&features->stores[e], model->context,
+                         has && model->context ? model->context->cache_folder : NULL, fingerprint,
+                         akin_encoder_dim(encoder), error));
+    features->rows[e] = ak_calloc((size_t)features->count + 1, sizeof *features->rows[e]);
+    return features->rows[e] ? AKIN_OK : ak_fail_memory(error);
+}
+
+/* The contents without a vector, in order; *missing has room for all of them. */
+static int64_t find_missing(const ak_store *store, const ak_contents *contents, int64_t *missing)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < contents->count; i++)
+        if (!ak_store_find(store, contents->keys[i]))
+            missing[count++] = i;
+    return count;
+}
+
+typedef struct encoding {
+    const akin_encoder *encoder;
+    ak_store *store;
+    const ak_contents *contents;
+    akin_arena *arena;
+    ak_hash *keys; /* BLOCK */
+} encoding;
+
+static akin_status encode_block(encoding *work, const int64_t *numbers, int64_t n,
+                                akin_error *error)
+{
+    const akin_encoder *encoder = work->encoder;
+    akin_object *objects = ak_arena_new(work->arena, akin_object, n);
+    akin_matrix y = ak_matrix_new(work->arena, n, akin_encoder_dim(encoder));
+    void *batch, *record;
+    if (!objects || !y.data)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < n; i++) {
+        AK_TRY(work->contents->object(work->contents->user, numbers[i], work->arena, &objects[i],
+                                      error));
+        work->keys[i] = work->contents->keys[numbers[i]];
+    }
+    akin_pass pass = {.size = sizeof pass, .arena = work->arena};
+    AK_TRY(encoder->type->collate(encoder->self, objects, n, work->arena, &batch, error));
+    AK_TRY(encoder->type->forward(encoder->self, &pass, batch, y, &record, error));
+    return ak_store_put(work->store, work->keys, y.data, n, error);
+}
+
+static akin_status encode_missing(ak_features *features, encoding *work, const char *name,
+                                  const int64_t *missing, int64_t count, akin_error *error)
+{
+    const akin_context *context = features->model->context;
+    double start = now();
+    for (int64_t i = 0; i < count; i += BLOCK) {
+        int64_t n = count - i < BLOCK ? count - i : BLOCK;
+        AK_TRY(ak_check_interrupt(context, error));
+        AK_TRY(encode_block(work, missing + i, n, error));
+        ak_arena_reset(work->arena);
+        features->encoded += n;
+        double seconds = now() - start;
+        ak_progress(context, (double)(i + n) / (double)count,
+                    "encoding (%s): %lld of %lld objects, %.0f a second", name,
+                    (long long)(i + n), (long long)count, (double)(i + n) / (seconds + 1e-9));
+    }
+    return AKIN_OK;
+}
+
+static akin_status fill_store(ak_features *features, int e, const ak_contents *contents,
+                              encoding *work, int64_t *missing, akin_error *error)
+{
+    ak_store *store = features->stores[e];
+    int64_t count = find_missing(store, contents, missing);
+    if (!count)
+        return AKIN_OK;
+    AK_TRY(ak_store_begin(store, error));
+    count = find_missing(store, contents, missing); /* another process may have written them */
+    work->encoder = features->model->encoders[e].encoder;
+    work->store = store;
+    akin_status status = encode_missing(features, work, features->model->encoders[e].name, missing,
+                                        count, error);
+    akin_status end = ak_store_end(store, status ? NULL : error);
+    return status ? status : end;
+}
+
+static akin_status collect(ak_features *features, const ak_contents *contents, bool training,
+                           encoding *work, int64_t *missing, akin_error *error)
+{
+    double start = now();
+    for (int e = 0; e < features->model->encoder_count; e++) {
+        AK_TRY(open_store(features, e, training, error));
+        if (!features->stores[e])
+            continue;
+        int64_t before = features->encoded;
+        AK_TRY(fill_store(features, e, contents, work, missing, error));
+        features->reused += contents->count - (features->encoded - before);
+        for (int64_t i = 0; i < contents->count; i++)
+            features->rows[e][i] = ak_store_find(features->stores[e], contents->keys[i]);
+    }
+    features->seconds = now() - start;
+    return AKIN_OK;
+}
+
+akin_status ak_features_collect(ak_features **out, const akin_model *model,
+                                const ak_contents *contents, bool training, akin_error *error)
+{
+    *out = NULL;
+    ak_features *features = ak_calloc(1, sizeof *features);
+    int64_t *missing = ak_calloc((size_t)contents->count + 1, sizeof *missing);
+    encoding work = {.contents = contents, .keys = ak_calloc(BLOCK, sizeof *work.keys)};
+    akin_status status = features && missing && work.keys ? AKIN_OK : ak_fail_memory(error);
+    if (!status)
+        status = ak_arena_create(&work.arena, error);
+    if (!status) {
+        size_t encoders = (size_t)model->encoder_count;
+        *features = (ak_features){.count = contents->count, .model = model};
+        features->stores = ak_calloc(encoders, sizeof *features->stores);
+        features->rows = ak_calloc(encoders, sizeof *features->rows);
+        status = features->stores && features->rows
+                     ? collect(features, contents, training, &work, missing, error)
+                     : ak_fail_memory(error);
+    }
+    ak_arena_free(work.arena);
+    ak_free(work.keys);
+    ak_free(missing);
+    if (status && features && features->model)
+        ak_features_free(features);
+    else if (status)
+        ak_free(features);
+    else
+        *out = features;
+    return status;
+}
+
+void ak_features_gather(const ak_features *features, const int64_t *content, int64_t n,
+                        akin_matrix y)
+{
+    const akin_model *model = features->model;
+    for (int e = 0; e < model->encoder_count; e++) {
+        if (!features->rows[e])
+            continue;
+        size_t bytes = (size_t)akin_encoder_dim(model->encoders[e].encoder) * sizeof(float);
+        for (int64_t i = 0; i < n; i++)
+            memcpy(y.data + i * y.stride + model->encoders[e].offset,
+                   features->rows[e][content[i]], bytes);
+    }
+}
+
+#define CHUNK 4096 /* rows that go through the head at once */
+
+static akin_status embed_chunk(const ak_features *features, bool base, int64_t first,
+                               akin_arena *arena, akin_matrix y, akin_error *error)
+{
+    const akin_model *model = features->model;
+    akin_pass pass = {.size = sizeof pass, .arena = arena};
+    int64_t *content = ak_arena_new(arena, int64_t, y.rows);
+    akin_matrix x = base ? y : ak_matrix_new(arena, y.rows, model->input_dim);
+    if (!content || !x.data)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < y.rows; i++)
+        content[i] = first + i;
+    ak_features_gather(features, content, y.rows, x);
+    return base ? AKIN_OK : ak_model_head_forward(model, &pass, x, y, error);
+}
+
+akin_status ak_features_embed(const ak_features *features, bool base, int64_t first, akin_matrix y,
+                              akin_error *error)
+{
+    akin_arena *arena;
+    AK_TRY(ak_arena_create(&arena, error));
+    akin_status status = AKIN_OK;
+    for (int64_t i = 0; i < y.rows && !status; i += CHUNK) {
+        int64_t n = y.rows - i < CHUNK ? y.rows - i : CHUNK;
+        ak_arena_reset(arena);
+        status = embed_chunk(features, base, first + i, arena, ak_matrix_rows(y, i, n), error);
+    }
+    ak_arena_free(arena);
+    return status;
+}

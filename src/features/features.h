@@ -1,0 +1,76 @@
+/* The door of features: frozen encoders' outputs, computed once, kept in a content-addressed store
+   that training, evaluation and search share. */
+#ifndef AK_FEATURES_FEATURES_H
+#define AK_FEATURES_FEATURES_H
+
+#include "model/model.h"
+
+/* ---- store.c: vectors of one encoder by the hash of what it read ----
+
+   FOLDER/features/FINGERPRINT/NNNNNN.safetensors, immutable segments with the tensors "keys" (U64,
+   n x 2) and "vectors" (F32, n x dim), mapped, written by rename; one writer at a time; merged into
+   one when a run closes. A segment that cannot be read is dropped and its vectors are computed
+   again. */
+typedef struct ak_store ak_store;
+
+/* cache_folder NULL: the store lives in memory only. */
+akin_status ak_store_open(ak_store **out, const akin_context *context, const char *cache_folder,
+                          ak_hash fingerprint, int64_t dim, akin_error *error);
+/* Until the store closes; NULL when there is none. Threads: yes, while nothing is put. */
+const float *ak_store_find(const ak_store *store, ak_hash key);
+/* Becomes the one writer (waits for another process, whose vectors are then found too). */
+akin_status ak_store_begin(ak_store *store, akin_error *error);
+/* vectors: n x dim. A disk that cannot be written is told once; the vectors stay in memory. */
+akin_status ak_store_put(ak_store *store, const ak_hash *keys, const float *vectors, int64_t n,
+                         akin_error *error);
+/* Writes what is pending and lets the next writer in. */
+akin_status ak_store_end(ak_store *store, akin_error *error);
+int64_t ak_store_count(const ak_store *store);
+void ak_store_close(ak_store *store);
+
+/* ---- collect.c: the features of many contents ---- */
+
+typedef struct ak_contents {
+    int64_t count;
+    const ak_hash *keys; /* ak_model_key of each */
+    /* The object of content i; bytes from the arena where they do not outlive the call. */
+    akin_status (*object)(void *user, int64_t i, akin_arena *arena, akin_object *object,
+                          akin_error *error);
+    void *user;
+} ak_contents;
+
+typedef struct ak_features {
+    int64_t count;
+    const akin_model *model;
+    ak_store **stores;        /* per encoder; NULL: left out */
+    const float ***rows;      /* [encoder][content]; [encoder] NULL: left out */
+    int64_t reused, encoded;  /* vectors */
+    double seconds;           /* spent encoding */
+} ak_features;
+
+/* Finds or computes the encoders' outputs; only missing vectors are computed, and only then objects
+   are read. training: encoders that are being trained are left out. */
+akin_status ak_features_collect(ak_features **out, const akin_model *model,
+                                const ak_contents *contents, bool training, akin_error *error);
+void ak_features_free(ak_features *features);
+/* y: n x input_dim; the columns of encoders that are not cached (trainable) are left alone. */
+void ak_features_gather(const ak_features *features, const int64_t *content, int64_t n,
+                        akin_matrix y);
+
+/* Vectors of contents first .. first + y.rows - 1, of the whole model or (base) of its encoders. */
+akin_status ak_features_embed(const ak_features *features, bool base, int64_t first, akin_matrix y,
+                              akin_error *error);
+
+/* ---- labels.c: the sample table of a data set, kept beside the features ---- */
+
+/* A data set that can name itself is not read again. */
+akin_status ak_labels_table(ak_table **out, const akin_model *model, const akin_dataset *dataset,
+                            bool *reused, akin_error *error);
+/* Contents of a table, read from its data set when they are needed. */
+typedef struct ak_table_source {
+    const ak_table *table;
+    const akin_dataset *dataset;
+} ak_table_source;
+ak_contents ak_table_contents(ak_table_source *source);
+
+#endif
