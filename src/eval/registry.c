@@ -1,0 +1,23 @@
+/* Metrics by name: the built-in ones and the user's. */
+#include "eval/registry.h"
+
+akin_status akin_register_metric(akin_context *context, const akin_metric_class *type,
+                                 akin_error *error)
+{
+    return ak_class_register(context, AK_METRIC_CLASS, (const void *const *)ak_metrics, "metric",
+                             type, error);
+}
+
+akin_status ak_metric_make(ak_metric *out, const akin_context *context, const char *text,
+                           akin_arena *arena, akin_error *error)
+{
+    int64_t count = 0;
+    while (ak_class_at(context, AK_METRIC_CLASS, (const void *const *)ak_metrics, count))
+        count++;
+    const akin_metric_class **classes = ak_arena_new(arena, const akin_metric_class *, count + 1);
+    if (!classes)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i <= count; i++)
+        classes[i] = ak_class_at(context, AK_METRIC_CLASS, (const void *const *)ak_metrics, i);
+    return ak_metric_create(out, text, classes, arena, error);
+}
