@@ -1,0 +1,77 @@
+/* Never worse than the base: the best epoch's parameters are kept, epoch 0 included. */
+#include "train/train.h"
+
+#include <math.h>
+#include <string.h>
+
+bool ak_larger_is_better(const char *figure)
+{
+    size_t length = strlen(figure);
+    return length < 5 || strcmp(figure + length - 5, "_loss") != 0;
+}
+
+static bool better(const akin_training *t, double value)
+{
+    if (isnan(value))
+        return false;
+    if (t->best_epoch < 0 || isnan(t->best_value))
+        return true;
+    double gain = ak_larger_is_better(t->trainer.monitor) ? value - t->best_value
+                                                          : t->best_value - value;
+    return gain > t->trainer.min_delta;
+}
+
+static akin_status keep(akin_training *t, akin_error *error)
+{
+    for (int i = 0; i < t->part_count; i++) {
+        ak_part *part = &t->parts[i];
+        size_t bytes = (size_t)ak_parameters_size(part->parameters) * sizeof(float);
+        if (!part->best && !(part->best = ak_alloc(bytes)))
+            return ak_fail_memory(error);
+        memcpy(part->best, ak_parameters_values(part->parameters), bytes);
+    }
+    for (int i = 0; i < t->figure_count; i++)
+        t->figures[i].best = t->figures[i].value;
+    return AKIN_OK;
+}
+
+akin_status ak_best_update(akin_training *t, akin_error *error)
+{
+    double value = ak_run_figure(t, t->trainer.monitor)->value;
+    if (t->epoch == 0 && !t->identity_base)
+        return AKIN_OK; /* the base has another width: shown, but it cannot win */
+    if (better(t, value)) {
+        t->best_epoch = t->epoch;
+        t->best_value = value;
+        t->since_best = 0;
+        return keep(t, error);
+    }
+    t->since_best++;
+    if (t->validation.loader && t->trainer.patience && t->since_best >= t->trainer.patience &&
+        t->epoch >= t->trainer.min_epochs) {
+        t->stop = true;
+        t->stopped_early = true;
+    }
+    return AKIN_OK;
+}
+
+akin_status ak_best_restore(akin_training *t, akin_error *error)
+{
+    if (t->best_epoch < 0)
+        return AKIN_OK;
+    for (int i = 0; i < t->part_count; i++) {
+        ak_part *part = &t->parts[i];
+        memcpy(ak_parameters_values(part->parameters), part->best,
+               (size_t)ak_parameters_size(part->parameters) * sizeof(float));
+    }
+    if (t->best_epoch > 0)
+        return AKIN_OK;
+    akin_head *empty; /* the base exactly, whatever the head starts as */
+    AK_TRY(akin_head_create(&empty, t->context, "empty", NULL, t->model->input_dim, error));
+    for (int i = 0; i < t->part_count; i++)
+        if (t->parts[i].parameters == t->model->head->parameters)
+            t->parts[i].parameters = NULL;
+    akin_head_free(t->model->head);
+    t->model->head = empty;
+    return AKIN_OK;
+}

@@ -1,0 +1,91 @@
+/* A loss: a class by name and its options; its object is made when widths and groups are known. */
+#include "train/train.h"
+
+#include <string.h>
+
+static const char *const shared_options[] = {"type", NULL};
+
+static akin_status parse(akin_loss *loss, const ak_value *map, const char *name,
+                         akin_error *error)
+{
+    const akin_loss_class *type = loss->type;
+    static const akin_option none[] = {{NULL}};
+    const akin_option *rows = type->options ? type->options : none;
+    if (type->options_size && !(loss->options = ak_calloc(1, type->options_size)))
+        return ak_fail_memory(error);
+    AK_TRY(ak_options_parse(rows, loss->options, map, shared_options, loss->arena, name, error));
+    ak_value *given = ak_value_new_map(loss->arena);
+    if (!ak_value_add_string(loss->arena, given, "type", type->name))
+        return ak_fail_memory(error);
+    loss->given = given;
+    return ak_options_write(rows, loss->options, given, loss->arena, error);
+}
+
+akin_status ak_loss_make(akin_loss **out, akin_context *context, const ak_value *map,
+                         const char *name, akin_error *error)
+{
+    *out = NULL;
+    const void *type;
+    AK_TRY(ak_class_find(&type, context, AK_LOSS_CLASS, (const void *const *)ak_losses, "loss",
+                         ak_value_get_string(map, "type", "multiple_negatives_ranking"), error));
+    akin_loss *loss = ak_calloc(1, sizeof *loss);
+    if (!loss)
+        return ak_fail_memory(error);
+    loss->type = type;
+    akin_status status = ak_arena_create(&loss->arena, error);
+    if (!status)
+        status = parse(loss, map, name, error);
+    if (status) {
+        akin_loss_free(loss);
+        return status;
+    }
+    *out = loss;
+    return AKIN_OK;
+}
+
+akin_status akin_loss_create(akin_loss **out, akin_context *context, const char *type,
+                             const char *options, akin_error *error)
+{
+    *out = NULL;
+    akin_arena *arena;
+    AK_TRY(ak_arena_create(&arena, error));
+    ak_value *map = ak_value_new_map(arena);
+    akin_status status = map ? AKIN_OK : ak_fail_memory(error);
+    if (!status && options)
+        status = ak_yaml_parse(&map, arena, options, strlen(options), "loss options", error);
+    if (!status && !ak_value_add_string(arena, map, "type", type))
+        status = ak_fail_memory(error);
+    if (!status)
+        status = ak_loss_make(out, context, map, "loss options", error);
+    ak_arena_free(arena);
+    return status;
+}
+
+akin_status ak_loss_open(akin_loss *loss, int64_t dim, int64_t groups, uint64_t seed,
+                         akin_error *error)
+{
+    AK_TRY(ak_parameters_create(&loss->parameters, error));
+    if (loss->type->create)
+        AK_TRY(loss->type->create(&loss->self, loss->options, dim, groups, loss->parameters,
+                                  error));
+    return ak_parameters_seal(loss->parameters, seed, error);
+}
+
+void akin_loss_free(akin_loss *loss)
+{
+    if (!loss)
+        return;
+    if (loss->self && loss->type->free)
+        loss->type->free(loss->self);
+    ak_parameters_free(loss->parameters);
+    ak_free(loss->options);
+    ak_arena_free(loss->arena);
+    ak_free(loss);
+}
+
+akin_status akin_register_loss(akin_context *context, const akin_loss_class *type,
+                               akin_error *error)
+{
+    return ak_class_register(context, AK_LOSS_CLASS, (const void *const *)ak_losses, "loss", type,
+                             error);
+}

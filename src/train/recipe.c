@@ -1,0 +1,182 @@
+#include "train/recipe.h"
+
+#include <string.h>
+
+/* ---- open ---- */
+
+static akin_status read_root(akin_recipe *recipe, const char *path, const char *const *sets,
+                             int set_count, akin_error *error)
+{
+    recipe->name = path ? ak_arena_copy(recipe->arena, path, strlen(path)) : "options";
+    recipe->folder = path ? ak_path_parent(path) : ak_strdup(".");
+    if (!recipe->name || !recipe->folder)
+        return ak_fail_memory(error);
+    if (path)
+        AK_TRY(ak_yaml_read(&recipe->root, recipe->arena, path, error));
+    else if (!(recipe->root = ak_value_new_map(recipe->arena)))
+        return ak_fail_memory(error);
+    for (int i = 0; i < set_count; i++)
+        AK_TRY(ak_yaml_set(recipe->root, recipe->arena, sets[i], error));
+    return AKIN_OK;
+}
+
+/* The class options are checked now, so that a mistake does not wait for the data to be read. */
+static akin_status check_classes(akin_recipe *recipe, akin_error *error)
+{
+    akin_loss *loss = NULL;
+    const ak_value *map = ak_value_get(recipe->root, "loss");
+    if (!map)
+        return AKIN_OK;
+    akin_status status = ak_loss_make(&loss, recipe->context, map, recipe->name, error);
+    if (!status && (int)loss->type->kind != recipe->data.samples)
+        status = ak_fail_at(error, AKIN_ERR_MISMATCH, recipe->name, map->line,
+                            "the loss \"%s\" learns from %s, but \"data.samples\" is %s",
+                            loss->type->name, loss->type->kind == AKIN_PAIRS ? "pairs" : "groups",
+                            recipe->data.samples == AKIN_PAIRS ? "pairs" : "groups");
+    akin_loss_free(loss);
+    return status;
+}
+
+akin_status akin_recipe_open(akin_recipe **out, akin_context *context, const char *path,
+                             const char *const *sets, int set_count, akin_error *error)
+{
+    *out = NULL;
+    akin_recipe *recipe = ak_calloc(1, sizeof *recipe);
+    if (!recipe)
+        return ak_fail_memory(error);
+    recipe->context = context;
+    akin_status status = ak_arena_create(&recipe->arena, error);
+    if (!status)
+        status = read_root(recipe, path, sets, set_count, error);
+    if (!status)
+        status = ak_recipe_parse(recipe, error);
+    if (!status)
+        status = check_classes(recipe, error);
+    if (!status && !(recipe->json = ak_json_write(recipe->root, 0)))
+        status = ak_fail_memory(error);
+    if (status) {
+        akin_recipe_free(recipe);
+        return status;
+    }
+    *out = recipe;
+    return AKIN_OK;
+}
+
+void akin_recipe_free(akin_recipe *recipe)
+{
+    if (!recipe)
+        return;
+    ak_recipe_close_data(recipe);
+    ak_free(recipe->folder);
+    ak_free(recipe->json);
+    ak_arena_free(recipe->arena);
+    ak_free(recipe);
+}
+
+const char *akin_recipe_json(const akin_recipe *recipe)
+{
+    return recipe->json;
+}
+
+akin_status akin_recipe_loaders(akin_recipe *recipe, akin_loader **train,
+                                akin_loader **validation, akin_error *error)
+{
+    *train = *validation = NULL;
+    AK_TRY(ak_recipe_open_data(recipe, error));
+    *train = recipe->train_loader;
+    *validation = recipe->validation_loader;
+    return AKIN_OK;
+}
+
+/* ---- the trainable model ---- */
+
+static akin_status configure_encoders(void *user, akin_context *context,
+                                      akin_named_encoder *encoders, int capacity, int *count,
+                                      akin_error *error)
+{
+    const akin_recipe *recipe = user;
+    const ak_value *map = ak_value_get(recipe->root, "encoders");
+    *count = 0;
+    if (map->count > capacity)
+        return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, map->line,
+                          "more than %d encoders", capacity);
+    akin_precision precision = recipe->train.precision == AKIN_BF16 ? AKIN_BF16 : AKIN_AS_SAVED;
+    for (const ak_value *one = map->first; one; one = one->next) {
+        encoders[*count].name = one->key;
+        AK_TRY(ak_encoder_make(&encoders[*count].encoder, context, one, recipe->name,
+                               recipe->folder, precision, false, error));
+        (*count)++;
+    }
+    return AKIN_OK;
+}
+
+static akin_status configure_head(void *user, akin_context *context, int64_t input_dim,
+                                  akin_head **head, akin_error *error)
+{
+    const akin_recipe *recipe = user;
+    return ak_head_make(head, context, ak_value_get(recipe->root, "head"), recipe->name, input_dim,
+                        error);
+}
+
+static akin_status configure_loss(void *user, akin_context *context, akin_loss **loss,
+                                  akin_error *error)
+{
+    const akin_recipe *recipe = user;
+    const ak_value *map = ak_value_get(recipe->root, "loss");
+    if (map)
+        return ak_loss_make(loss, context, map, recipe->name, error);
+    bool pairs = recipe->data.samples == AKIN_PAIRS;
+    return akin_loss_create(loss, context, pairs ? "multiple_negatives_ranking" : "triplet",
+                            pairs ? "symmetric: true" : NULL, error);
+}
+
+static akin_status configure_optimizer(void *user, akin_optimizer_options *options,
+                                       akin_error *error)
+{
+    (void)error;
+    *options = ((const akin_recipe *)user)->optimizer;
+    return AKIN_OK;
+}
+
+static akin_status configure_metrics(void *user, akin_metric_list *metrics, akin_error *error)
+{
+    const akin_recipe *recipe = user;
+    (void)error;
+    if (recipe->metric_count >= 0)
+        *metrics = (akin_metric_list){recipe->metrics, recipe->metric_count};
+    return AKIN_OK;
+}
+
+static akin_status configure_cache(void *user, akin_cache_options *options, akin_error *error)
+{
+    (void)error;
+    options->enabled = ((const akin_recipe *)user)->cache;
+    return AKIN_OK;
+}
+
+akin_trainable akin_recipe_trainable(akin_recipe *recipe)
+{
+    return (akin_trainable){.size = sizeof(akin_trainable),
+                            .user = recipe,
+                            .configure_encoders = configure_encoders,
+                            .configure_head = configure_head,
+                            .configure_loss = configure_loss,
+                            .configure_optimizer = configure_optimizer,
+                            .configure_metrics = configure_metrics,
+                            .configure_cache = configure_cache};
+}
+
+akin_trainer akin_recipe_trainer(const akin_recipe *recipe)
+{
+    akin_trainer trainer = akin_trainer_defaults();
+    trainer.min_epochs = recipe->train.min_epochs;
+    trainer.max_epochs = recipe->train.epochs;
+    trainer.max_steps = recipe->train.max_steps;
+    trainer.seed = (uint64_t)recipe->train.seed;
+    trainer.precision = (akin_precision)recipe->train.precision;
+    trainer.monitor = recipe->stopping.metric;
+    trainer.patience = recipe->stopping.patience;
+    trainer.min_delta = recipe->stopping.min_delta;
+    trainer.metrics_per_step = recipe->train.metrics_per_step;
+    return trainer;
+}

@@ -1,0 +1,52 @@
+/* A recipe: the built-in trainable model, from YAML. */
+#ifndef AK_TRAIN_RECIPE_H
+#define AK_TRAIN_RECIPE_H
+
+#include "train/train.h"
+
+typedef struct ak_data_options {
+    const char *train;
+    int samples; /* akin_sample_kind */
+    int by;      /* akin_split_by */
+} ak_data_options;
+
+typedef struct ak_train_options {
+    int64_t batch_size, epochs, min_epochs, max_steps, seed, workers;
+    bool drop_last, metrics_per_step;
+    int precision;
+} ak_train_options;
+
+typedef struct ak_stopping_options {
+    const char *metric;
+    int64_t patience;
+    double min_delta;
+} ak_stopping_options;
+
+extern const akin_option ak_data_rows[], ak_field_rows[], ak_train_rows[], ak_stopping_rows[];
+
+struct akin_recipe {
+    akin_context *context;
+    akin_arena *arena;
+    const char *name;   /* of the file, for messages */
+    char *folder;       /* relative paths start here */
+    ak_value *root;
+    ak_data_options data;
+    akin_fields fields;
+    ak_train_options train;
+    ak_stopping_options stopping;
+    akin_optimizer_options optimizer;
+    bool cache;
+    const char **metrics;
+    int metric_count; /* -1: the default ones */
+    akin_dataset *whole, *train_set, *validation_set; /* whole: what the two are views of */
+    akin_loader *train_loader, *validation_loader;
+    char *json;
+};
+
+/* recipe_options.c: every section into its struct, unknown keys refused. */
+akin_status ak_recipe_parse(akin_recipe *recipe, akin_error *error);
+/* recipe_data.c */
+akin_status ak_recipe_open_data(akin_recipe *recipe, akin_error *error);
+void ak_recipe_close_data(akin_recipe *recipe);
+
+#endif

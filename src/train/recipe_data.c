@@ -1,0 +1,77 @@
+/* The data of a recipe: files or a split of one, and their loaders. */
+#include "train/recipe.h"
+
+static akin_status open_set(const akin_recipe *recipe, const char *path, akin_dataset **out,
+                            akin_error *error)
+{
+    char *full = ak_path_join(recipe->folder, path);
+    if (!full)
+        return ak_fail_memory(error);
+    akin_status status = akin_dataset_open(out, recipe->context, full,
+                                           (akin_sample_kind)recipe->data.samples, &recipe->fields,
+                                           error);
+    ak_free(full);
+    return status;
+}
+
+static akin_status split(akin_recipe *recipe, double fraction, const ak_value *at,
+                         akin_error *error)
+{
+    if (!(fraction > 0 && fraction < 1))
+        return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, at ? at->line : 0,
+                          "\"data.validation\" must be a file or a fraction between 0 and 1");
+    return akin_dataset_split(&recipe->train_set, &recipe->validation_set, recipe->whole, fraction,
+                              (akin_split_by)recipe->data.by, (uint64_t)recipe->train.seed, error);
+}
+
+/* validation: a file, a fraction (the default is 0.1), or false. */
+static akin_status open_sets(akin_recipe *recipe, akin_error *error)
+{
+    const ak_value *validation = ak_value_get(ak_value_get(recipe->root, "data"), "validation");
+    AK_TRY(open_set(recipe, recipe->data.train, &recipe->whole, error));
+    if (!validation)
+        return split(recipe, 0.1, NULL, error);
+    if (validation->kind == AK_FLOAT || validation->kind == AK_INT)
+        return split(recipe, validation->number, validation, error);
+    if (validation->kind == AK_STRING)
+        return open_set(recipe, validation->string, &recipe->validation_set, error);
+    if (validation->kind == AK_BOOL && !validation->boolean)
+        return AKIN_OK;
+    return split(recipe, -1, validation, error);
+}
+
+static akin_status make_loader(const akin_recipe *recipe, const akin_dataset *dataset,
+                               bool training, akin_loader **out, akin_error *error)
+{
+    akin_loader_options options = akin_loader_defaults();
+    options.batch_size = recipe->train.batch_size;
+    options.seed = (uint64_t)recipe->train.seed;
+    options.workers = (int)recipe->train.workers;
+    options.shuffle = training;
+    options.drop_last = training && recipe->train.drop_last;
+    if (recipe->data.samples == AKIN_PAIRS)
+        return akin_pair_loader_create(out, dataset, &options, error);
+    return akin_group_loader_create(out, dataset, &options, error);
+}
+
+akin_status ak_recipe_open_data(akin_recipe *recipe, akin_error *error)
+{
+    if (recipe->train_loader)
+        return AKIN_OK;
+    AK_TRY(open_sets(recipe, error));
+    const akin_dataset *train = recipe->train_set ? recipe->train_set : recipe->whole;
+    AK_TRY(make_loader(recipe, train, true, &recipe->train_loader, error));
+    if (recipe->validation_set)
+        AK_TRY(make_loader(recipe, recipe->validation_set, false, &recipe->validation_loader,
+                           error));
+    return AKIN_OK;
+}
+
+void ak_recipe_close_data(akin_recipe *recipe)
+{
+    akin_loader_free(recipe->train_loader);
+    akin_loader_free(recipe->validation_loader);
+    akin_dataset_free(recipe->train_set);
+    akin_dataset_free(recipe->validation_set);
+    akin_dataset_free(recipe->whole);
+}

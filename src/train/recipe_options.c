@@ -1,0 +1,180 @@
+/* The sections of a recipe and their option rows. */
+#include "train/recipe.h"
+
+#include <string.h>
+
+#define DATA(member) #member, .offset = offsetof(ak_data_options, member)
+const akin_option ak_data_rows[] = {
+    {.name = DATA(train), .type = AKIN_OPTION_STRING,
+     .help = "the training data: .jsonl, .csv or .tsv, .gz too"},
+    {.name = DATA(samples), .type = AKIN_OPTION_CHOICE, .default_text = "pairs",
+     .choices = "pairs|groups", .help = "what a line of the data is"},
+    {.name = DATA(by), .type = AKIN_OPTION_CHOICE, .default_text = "sample",
+     .choices = "sample|group", .help = "what a validation fraction draws: samples or whole groups"},
+    {NULL}};
+
+#define FIELD(member) #member, .offset = offsetof(akin_fields, member), .type = AKIN_OPTION_STRING
+const akin_option ak_field_rows[] = {
+    {.name = FIELD(a), .help = "pairs: the member or column with the first object"},
+    {.name = FIELD(b), .help = "pairs: the second object"},
+    {.name = FIELD(score), .help = "pairs: 1 alike, 0 not alike"},
+    {.name = FIELD(subgroup), .help = "pairs: pairs of other subgroups are negatives"},
+    {.name = FIELD(object), .help = "groups: the object; without it the whole record"},
+    {.name = FIELD(group), .help = "groups: the label"},
+    {NULL}};
+
+#define TRAIN(member) #member, .offset = offsetof(ak_train_options, member)
+const akin_option ak_train_rows[] = {
+    {.name = TRAIN(batch_size), .type = AKIN_OPTION_INT, .default_text = "128", .minimum = 2,
+     .maximum = 1 << 20, .help = "samples a step"},
+    {.name = TRAIN(epochs), .type = AKIN_OPTION_INT, .default_text = "100", .minimum = 1,
+     .maximum = 1 << 30, .help = "passes over the training data, at most"},
+    {.name = TRAIN(min_epochs), .type = AKIN_OPTION_INT, .default_text = "1", .minimum = 1,
+     .maximum = 1 << 30, .help = "passes before early stopping may stop"},
+    {.name = TRAIN(max_steps), .type = AKIN_OPTION_INT, .default_text = "0", .minimum = 0,
+     .maximum = 1e15, .help = "steps, at most; 0: no limit"},
+    {.name = TRAIN(seed), .type = AKIN_OPTION_INT, .default_text = "42", .minimum = 0,
+     .maximum = 9e15, .help = "of the split, the order of samples, dropout and fresh parameters"},
+    {.name = TRAIN(workers), .type = AKIN_OPTION_INT, .default_text = "1", .minimum = 0,
+     .maximum = 64, .help = "threads that read and collate while the model computes"},
+    {.name = TRAIN(drop_last), .type = AKIN_OPTION_BOOL, .default_text = "false",
+     .help = "leave out the last, smaller batch of an epoch"},
+    {.name = TRAIN(metrics_per_step), .type = AKIN_OPTION_BOOL, .default_text = "false",
+     .help = "compute the metrics on every training batch too"},
+    {.name = TRAIN(precision), .type = AKIN_OPTION_CHOICE, .default_text = "f32",
+     .choices = "f32|bf16", .help = "of matrix products' inputs"},
+    {NULL}};
+
+#define STOPPING(member) #member, .offset = offsetof(ak_stopping_options, member)
+const akin_option ak_stopping_rows[] = {
+    {.name = STOPPING(metric), .type = AKIN_OPTION_STRING, .default_text = "validation_loss",
+     .help = "what tells the best epoch"},
+    {.name = STOPPING(patience), .type = AKIN_OPTION_INT, .default_text = "3", .minimum = 0,
+     .maximum = 1 << 30, .help = "epochs without a better value before the end; 0: never"},
+    {.name = STOPPING(min_delta), .type = AKIN_OPTION_FLOAT, .default_text = "0", .minimum = 0,
+     .maximum = 1e30, .help = "how much better counts as better"},
+    {NULL}};
+
+static akin_status section(const akin_recipe *recipe, const char *key, const ak_value **out,
+                           akin_error *error)
+{
+    const ak_value *value = ak_value_get(recipe->root, key);
+    *out = value && value->kind != AK_NULL ? value : NULL;
+    if (*out && value->kind != AK_MAP)
+        return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, value->line,
+                          "\"%s\" is %s, expected a map of options", key,
+                          ak_value_kind_name(value->kind));
+    return AKIN_OK;
+}
+
+static akin_status parse_data(akin_recipe *recipe, akin_error *error)
+{
+    static const char *const also[] = {"validation", "fields", NULL};
+    const ak_value *data;
+    AK_TRY(section(recipe, "data", &data, error));
+    AK_TRY(ak_options_parse(ak_data_rows, &recipe->data, data, also, recipe->arena, recipe->name,
+                            error));
+    if (!recipe->data.train)
+        return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, data ? data->line : 0,
+                          "\"data.train\" is missing: the file with the training samples");
+    return ak_options_parse(ak_field_rows, &recipe->fields, ak_value_get(data, "fields"), NULL,
+                            recipe->arena, recipe->name, error);
+}
+
+static akin_status parse_train(akin_recipe *recipe, akin_error *error)
+{
+    static const char *const also[] = {"early_stopping", NULL};
+    const ak_value *train;
+    AK_TRY(section(recipe, "train", &train, error));
+    AK_TRY(ak_options_parse(ak_train_rows, &recipe->train, train, also, recipe->arena,
+                            recipe->name, error));
+    const ak_value *stopping = ak_value_get(train, "early_stopping");
+    bool off = stopping && stopping->kind == AK_BOOL && !stopping->boolean;
+    AK_TRY(ak_options_parse(ak_stopping_rows, &recipe->stopping, off ? NULL : stopping, NULL,
+                            recipe->arena, recipe->name, error));
+    if (off)
+        recipe->stopping.patience = 0;
+    return AKIN_OK;
+}
+
+static akin_status parse_optimizer(akin_recipe *recipe, akin_error *error)
+{
+    const ak_value *optimizer;
+    AK_TRY(section(recipe, "optimizer", &optimizer, error));
+    AK_TRY(ak_options_parse(ak_optimizer_options, &recipe->optimizer, optimizer, NULL,
+                            recipe->arena, recipe->name, error));
+    recipe->optimizer.size = sizeof recipe->optimizer;
+    if (recipe->optimizer.type == AKIN_ADAMW && !ak_value_get(optimizer, "weight_decay"))
+        recipe->optimizer.weight_decay = akin_optimizer_defaults(AKIN_ADAMW).weight_decay;
+    return AKIN_OK;
+}
+
+/* A list of names and maps, each kept as text. */
+static akin_status parse_metrics(akin_recipe *recipe, akin_error *error)
+{
+    const ak_value *list = ak_value_get(recipe->root, "metrics");
+    recipe->metric_count = list ? 0 : -1;
+    if (!list || list->kind == AK_NULL)
+        return AKIN_OK;
+    if (list->kind != AK_LIST)
+        return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, list->line,
+                          "\"metrics\" is %s, expected a list", ak_value_kind_name(list->kind));
+    recipe->metrics = ak_arena_new(recipe->arena, const char *, list->count);
+    if (!recipe->metrics)
+        return ak_fail_memory(error);
+    for (const ak_value *one = list->first; one; one = one->next) {
+        char *text = one->kind == AK_STRING ? ak_strdup(one->string) : ak_json_write(one, 0);
+        const char *kept = text ? ak_arena_copy(recipe->arena, text, strlen(text)) : NULL;
+        ak_free(text);
+        if (!kept)
+            return ak_fail_memory(error);
+        recipe->metrics[recipe->metric_count++] = kept;
+    }
+    return AKIN_OK;
+}
+
+static akin_status check_encoders(const akin_recipe *recipe, akin_error *error)
+{
+    const ak_value *encoders;
+    AK_TRY(section(recipe, "encoders", &encoders, error));
+    if (!encoders || !encoders->first)
+        return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, encoders ? encoders->line : 0,
+                          "\"encoders\" is missing: for example "
+                          "{text: {type: transformer, path: minilm/}}");
+    for (const ak_value *one = encoders->first; one; one = one->next)
+        if (one->kind != AK_MAP)
+            return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, one->line,
+                              "the encoder \"%s\" is %s, expected a map of options", one->key,
+                              ak_value_kind_name(one->kind));
+    return AKIN_OK;
+}
+
+typedef struct sections {
+    bool cache;
+} sections;
+
+static const akin_option section_rows[] = {
+    {"cache", AKIN_OPTION_BOOL, offsetof(sections, cache), "true",
+     "compute frozen encoders once and keep their outputs"},
+    {NULL}};
+
+akin_status ak_recipe_parse(akin_recipe *recipe, akin_error *error)
+{
+    static const char *const also[] = {"data", "encoders", "head",    "loss",
+                                       "optimizer", "train", "metrics", NULL};
+    sections top;
+    const ak_value *unused;
+    if (recipe->root->kind != AK_MAP)
+        return ak_fail_at(error, AKIN_ERR_FORMAT, recipe->name, recipe->root->line,
+                          "expected a map with \"data\", \"encoders\", \"head\", \"loss\", ...");
+    AK_TRY(ak_options_parse(section_rows, &top, recipe->root, also, recipe->arena, recipe->name,
+                            error));
+    recipe->cache = top.cache;
+    AK_TRY(parse_data(recipe, error));
+    AK_TRY(parse_train(recipe, error));
+    AK_TRY(parse_optimizer(recipe, error));
+    AK_TRY(parse_metrics(recipe, error));
+    AK_TRY(check_encoders(recipe, error));
+    AK_TRY(section(recipe, "head", &unused, error));
+    return section(recipe, "loss", &unused, error);
+}

@@ -1,0 +1,282 @@
+/* A run: asks the trainable model for its parts and puts them together. */
+#include "train/train.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+double ak_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+ak_figure *ak_run_figure(akin_training *t, const char *name)
+{
+    for (int i = 0; i < t->figure_count; i++)
+        if (strcmp(t->figures[i].name, name) == 0)
+            return &t->figures[i];
+    if (t->figure_count == AK_MAX_VALUES)
+        return NULL;
+    ak_figure *figure = &t->figures[t->figure_count++];
+    *figure = (ak_figure){.name = name, .value = NAN, .base = NAN, .best = NAN};
+    return figure;
+}
+
+/* ---- configure_* ---- */
+
+static akin_status configure_head(akin_training *t, int64_t input_dim, akin_head **head,
+                                  akin_error *error)
+{
+    const akin_trainable *trainable = t->trainable;
+    if (trainable->configure_head)
+        return trainable->configure_head(trainable->user, t->context, input_dim, head, error);
+    return akin_head_create(head, t->context, "skip_connection", NULL, input_dim, error);
+}
+
+static akin_status make_model(akin_training *t, const akin_named_encoder *encoders, int count,
+                              akin_error *error)
+{
+    akin_head *head = NULL;
+    int64_t width = 0;
+    for (int i = 0; i < count; i++)
+        width += akin_encoder_dim(encoders[i].encoder);
+    AK_TRY(configure_head(t, width, &head, error));
+    if (!head)
+        AK_TRY(akin_head_create(&head, t->context, "empty", NULL, width, error));
+    akin_status status = akin_model_create(&t->model, t->context, encoders, count, head, error);
+    if (status)
+        akin_head_free(head);
+    return status;
+}
+
+static akin_status configure_model(akin_training *t, akin_error *error)
+{
+    const akin_trainable *trainable = t->trainable;
+    akin_named_encoder encoders[AK_MAX_ENCODERS] = {{NULL, NULL}};
+    int count = 0;
+    if (!trainable->configure_encoders)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "the trainable model has no configure_encoders");
+    akin_status status = trainable->configure_encoders(trainable->user, t->context, encoders,
+                                                       AK_MAX_ENCODERS, &count, error);
+    if (!status && count < 1)
+        status = ak_fail(error, AKIN_ERR_ARGUMENT, "configure_encoders gave no encoder");
+    if (!status)
+        status = make_model(t, encoders, count, error);
+    if (status)
+        for (int i = 0; i < AK_MAX_ENCODERS; i++)
+            akin_encoder_free(encoders[i].encoder);
+    return status;
+}
+
+static const char *kind_name(akin_sample_kind kind)
+{
+    return kind == AKIN_PAIRS ? "pairs" : "groups";
+}
+
+static akin_status check_kind(const akin_training *t, const akin_loader *loader, const char *what,
+                              akin_error *error)
+{
+    akin_sample_kind have = akin_dataset_kind(ak_loader_dataset(loader));
+    akin_sample_kind want = t->loss->type->kind;
+    if (have == want)
+        return AKIN_OK;
+    return ak_fail(error, AKIN_ERR_MISMATCH,
+                   "the loss \"%s\" learns from %s, but the %s data (%s) holds %s",
+                   t->loss->type->name, kind_name(want), what,
+                   ak_dataset_name(ak_loader_dataset(loader)), kind_name(have));
+}
+
+static akin_status configure_loss(akin_training *t, akin_loader *train, akin_loader *validation,
+                                  akin_error *error)
+{
+    const akin_trainable *trainable = t->trainable;
+    bool pairs = akin_dataset_kind(ak_loader_dataset(train)) == AKIN_PAIRS;
+    if (trainable->configure_loss)
+        AK_TRY(trainable->configure_loss(trainable->user, t->context, &t->loss, error));
+    else
+        AK_TRY(akin_loss_create(&t->loss, t->context,
+                                pairs ? "multiple_negatives_ranking" : "triplet", NULL, error));
+    if (!t->loss)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "configure_loss gave no loss");
+    AK_TRY(check_kind(t, train, "training", error));
+    return validation ? check_kind(t, validation, "validation", error) : AKIN_OK;
+}
+
+static akin_status configure_optimizer(akin_training *t, akin_error *error)
+{
+    const akin_trainable *trainable = t->trainable;
+    t->optimizer_options = akin_optimizer_defaults(AKIN_ADAM);
+    if (!trainable->configure_optimizer)
+        return AKIN_OK;
+    return trainable->configure_optimizer(trainable->user, &t->optimizer_options, error);
+}
+
+static akin_status configure_metrics(akin_training *t, akin_error *error)
+{
+    const akin_trainable *trainable = t->trainable;
+    static const char *const usual[] = {"reciprocal_rank"};
+    akin_metric_list list = {usual, 1};
+    if (trainable->configure_metrics)
+        AK_TRY(trainable->configure_metrics(trainable->user, &list, error));
+    if (!t->validation.loader && !t->trainer.metrics_per_step)
+        return AKIN_OK;
+    for (int i = 0; i < list.count; i++) {
+        if (t->metric_count == AK_MAX_METRICS)
+            return ak_fail(error, AKIN_ERR_ARGUMENT, "more than %d metrics", AK_MAX_METRICS);
+        ak_metric *metric = &t->metrics[t->metric_count];
+        AK_TRY(ak_metric_make(metric, t->context, list.metrics[i], t->run_arena, error));
+        if (metric->type->kind != AKIN_METRIC_RANKING)
+            return ak_fail(error, AKIN_ERR_ARGUMENT,
+                           "the metric \"%s\" needs scored pairs; while training only ranking "
+                           "metrics are computed",
+                           metric->name);
+        t->metric_count++;
+    }
+    return AKIN_OK;
+}
+
+static akin_status configure_cache(akin_training *t, bool *enabled, akin_error *error)
+{
+    akin_cache_options options = {.size = sizeof options, .enabled = true};
+    if (t->trainable->configure_cache)
+        AK_TRY(t->trainable->configure_cache(t->trainable->user, &options, error));
+    *enabled = options.enabled;
+    return AKIN_OK;
+}
+
+/* ---- parts ---- */
+
+static akin_status add_part(akin_training *t, const char *name, akin_parameters *parameters,
+                            bool of_model, akin_error *error)
+{
+    if (!parameters || !ak_parameters_size(parameters))
+        return AKIN_OK;
+    ak_part *part = &t->parts[t->part_count++];
+    *part = (ak_part){.name = name, .parameters = parameters, .of_model = of_model};
+    akin_optimizer_options options = t->optimizer_options;
+    options.clip_norm = 0; /* one norm over all parts: see step.c */
+    AK_TRY(ak_parameters_train(parameters, error));
+    return ak_optimizer_create(&part->optimizer, &options, parameters, error);
+}
+
+static akin_status add_parts(akin_training *t, akin_error *error)
+{
+    AK_TRY(add_part(t, "head", t->model->head->parameters, true, error));
+    AK_TRY(add_part(t, "loss", t->loss->parameters, false, error));
+    for (int e = 0; e < t->model->encoder_count; e++) {
+        const akin_encoder *encoder = t->model->encoders[e].encoder;
+        if (ak_encoder_trainable(encoder))
+            AK_TRY(add_part(t, t->model->encoders[e].name, ak_encoder_parameters(encoder), true,
+                            error));
+    }
+    if (!t->part_count)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "there is nothing to train: the head \"%s\" has no parameters and every "
+                       "encoder is frozen",
+                       t->model->head->type->name);
+    return AKIN_OK;
+}
+
+static akin_status make_figures(akin_training *t, akin_error *error)
+{
+    ak_run_figure(t, "train_loss");
+    if (t->validation.loader) {
+        ak_run_figure(t, "validation_loss");
+        for (int i = 0; i < t->metric_count; i++)
+            ak_run_figure(t, t->metrics[i].name);
+    }
+    for (int i = 0; i < t->metric_count && t->trainer.metrics_per_step; i++) {
+        const char *name = ak_arena_format(t->run_arena, "step_%s", t->metrics[i].name);
+        if (!name)
+            return ak_fail_memory(error);
+        t->step_figures[i] = ak_run_figure(t, name);
+    }
+    return AKIN_OK;
+}
+
+static akin_status check_monitor(akin_training *t, akin_error *error)
+{
+    const char *names[AK_MAX_VALUES + 1];
+    for (int i = 0; i < t->figure_count; i++) {
+        names[i] = t->figures[i].name;
+        if (strcmp(names[i], t->trainer.monitor) == 0)
+            return AKIN_OK;
+    }
+    names[t->figure_count] = NULL;
+    const char *near = ak_nearest_name(t->trainer.monitor, names);
+    return ak_fail(error, AKIN_ERR_ARGUMENT,
+                   "there is no metric \"%s\" to monitor in this run%s%s%s; add it to the metrics",
+                   t->trainer.monitor, near ? " (did you mean \"" : "", near ? near : "",
+                   near ? "\"?)" : "");
+}
+
+static void count_steps(akin_training *t)
+{
+    int64_t epoch_steps = ak_loader_batches(t->train.loader);
+    t->total_steps = epoch_steps * t->trainer.max_epochs;
+    if (t->trainer.max_steps && t->trainer.max_steps < t->total_steps)
+        t->total_steps = t->trainer.max_steps;
+}
+
+static akin_status open_sides(akin_training *t, akin_loader *train, akin_loader *validation,
+                              akin_error *error)
+{
+    bool cache;
+    AK_TRY(configure_cache(t, &cache, error));
+    AK_TRY(ak_side_open(&t->train, t->model, train, cache, error));
+    AK_TRY(ak_side_open(&t->validation, t->model, validation, cache, error));
+    count_steps(t);
+    return AKIN_OK;
+}
+
+static akin_status open_all(akin_training *t, akin_loader *train, akin_loader *validation,
+                            akin_error *error)
+{
+    AK_TRY(ak_arena_create(&t->arena, error));
+    AK_TRY(ak_arena_create(&t->run_arena, error));
+    AK_TRY(configure_model(t, error));
+    AK_TRY(configure_loss(t, train, validation, error));
+    AK_TRY(configure_optimizer(t, error));
+    AK_TRY(open_sides(t, train, validation, error));
+    AK_TRY(configure_metrics(t, error));
+    AK_TRY(ak_loss_open(t->loss, t->model->dim, t->train.table->groups, t->trainer.seed, error));
+    AK_TRY(add_parts(t, error));
+    AK_TRY(make_figures(t, error));
+    t->identity_base = t->model->dim == t->model->input_dim;
+    if (!validation)
+        t->trainer.monitor = "train_loss";
+    AK_TRY(check_monitor(t, error));
+    return t->trainer.log_folder ? ak_run_log_open(&t->log, t->trainer.log_folder,
+                                                   t->trainer.resume, error)
+                                 : AKIN_OK;
+}
+
+akin_status ak_run_open(akin_training *t, akin_context *context, const akin_trainable *trainable,
+                        const akin_trainer *trainer, akin_loader *train, akin_loader *validation,
+                        akin_error *error)
+{
+    *t = (akin_training){.context = context, .trainable = trainable, .trainer = *trainer,
+                         .best_epoch = -1, .started = ak_seconds()};
+    uint64_t seed = context->seed;
+    context->seed = trainer->seed; /* fresh parameters are drawn by the run's seed */
+    akin_status status = open_all(t, train, validation, error);
+    context->seed = seed;
+    return status;
+}
+
+void ak_run_close(akin_training *t)
+{
+    for (int i = 0; i < t->part_count; i++) {
+        ak_optimizer_free(t->parts[i].optimizer);
+        ak_free(t->parts[i].best);
+    }
+    ak_side_close(&t->train);
+    ak_side_close(&t->validation);
+    akin_loss_free(t->loss);
+    akin_model_free(t->model);
+    ak_run_log_close(t->log);
+    ak_arena_free(t->arena);
+    ak_arena_free(t->run_arena);
+}

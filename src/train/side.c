@@ -1,0 +1,70 @@
+/* One data set of a run: its labels, its cached features, and how the loader's threads make the input
+   of a step from them. */
+#include "train/train.h"
+
+static akin_status collate_encoder(const akin_encoder *encoder, const ak_batch *batch, void **out,
+                                   akin_error *error)
+{
+    return encoder->type->collate(encoder->self, batch->objects, batch->object_count,
+                                  batch->arena, out, error);
+}
+
+/* Runs on loader threads: gathers cached columns, collates the objects for the other encoders. */
+static akin_status collate(void *user, ak_batch *batch, akin_error *error)
+{
+    const ak_side *side = user;
+    const akin_model *model = side->model;
+    ak_step_input *input = ak_arena_new(batch->arena, ak_step_input, 1);
+    if (!input)
+        return ak_fail_memory(error);
+    input->features = ak_matrix_new(batch->arena, batch->object_count, model->input_dim);
+    input->encoder_batch = ak_arena_new(batch->arena, void *, model->encoder_count);
+    if (!input->features.data || !input->encoder_batch)
+        return ak_fail_memory(error);
+    if (side->features)
+        ak_features_gather(side->features, batch->labels.content, batch->object_count,
+                           input->features);
+    for (int e = 0; e < model->encoder_count; e++) {
+        input->encoder_batch[e] = NULL;
+        if (!side->features || !side->features->rows[e])
+            AK_TRY(collate_encoder(model->encoders[e].encoder, batch, &input->encoder_batch[e],
+                                   error));
+    }
+    batch->collated = input;
+    return AKIN_OK;
+}
+
+static bool all_frozen(const akin_model *model)
+{
+    for (int e = 0; e < model->encoder_count; e++)
+        if (ak_encoder_trainable(model->encoders[e].encoder))
+            return false;
+    return true;
+}
+
+akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *loader, bool cache,
+                         akin_error *error)
+{
+    *side = (ak_side){.model = model, .loader = loader};
+    if (!loader)
+        return AKIN_OK;
+    bool reused;
+    side->dataset = ak_loader_dataset(loader);
+    AK_TRY(ak_labels_table(&side->table, model, side->dataset, &reused, error));
+    if (cache) {
+        ak_table_source source = {side->table, side->dataset};
+        ak_contents contents = ak_table_contents(&source);
+        AK_TRY(ak_features_collect(&side->features, model, &contents, true, error));
+    }
+    side->reads_objects = !cache || !all_frozen(model);
+    return ak_loader_prepare(loader, side->table, side->reads_objects, collate, side, error);
+}
+
+void ak_side_close(ak_side *side)
+{
+    if (side->loader)
+        ak_loader_stop(side->loader);
+    ak_features_free(side->features);
+    ak_table_free(side->table);
+    *side = (ak_side){0};
+}

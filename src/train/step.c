@@ -1,0 +1,163 @@
+/* The training step: the flow of akin.h, forwards and back. */
+#include "train/train.h"
+
+#include <math.h>
+
+/* What one step holds; memory of the step's arena. */
+typedef struct step {
+    akin_pass pass;
+    ak_batch *batch;
+    ak_step_input *input;
+    akin_matrix embeddings;
+    akin_matrix d_embeddings, d_features;
+    void *head_record;
+    void *encoder_record[AK_MAX_ENCODERS];
+    double loss;
+} step;
+
+static akin_status begin(akin_training *t, step *s, ak_batch *batch, bool training,
+                         akin_error *error)
+{
+    ak_arena_reset(t->arena);
+    *s = (step){.batch = batch, .input = batch->collated};
+    s->pass = (akin_pass){.size = sizeof s->pass,
+                          .arena = t->arena,
+                          .training = training,
+                          .seed = t->trainer.seed,
+                          .step = (uint64_t)t->step,
+                          .precision = t->trainer.precision};
+    s->embeddings = ak_matrix_new(t->arena, batch->object_count, t->model->dim);
+    return s->embeddings.data ? AKIN_OK : ak_fail_memory(error);
+}
+
+/* The columns of encoders that are not cached; cached ones were gathered by the loader. */
+static akin_status encoders_forward(akin_training *t, step *s, akin_error *error)
+{
+    const akin_model *model = t->model;
+    for (int e = 0; e < model->encoder_count; e++) {
+        const akin_encoder *encoder = model->encoders[e].encoder;
+        akin_matrix y = ak_matrix_columns(s->input->features, model->encoders[e].offset,
+                                          akin_encoder_dim(encoder));
+        if (s->input->encoder_batch[e])
+            AK_TRY(encoder->type->forward(encoder->self, &s->pass, s->input->encoder_batch[e], y,
+                                          &s->encoder_record[e], error));
+    }
+    return AKIN_OK;
+}
+
+static akin_status head_forward(akin_training *t, step *s, akin_error *error)
+{
+    const akin_head *head = t->model->head;
+    return head->type->forward(head->self, &s->pass, s->input->features, s->embeddings,
+                               &s->head_record, error);
+}
+
+static akin_status loss_compute(akin_training *t, step *s, akin_error *error)
+{
+    s->d_embeddings = ak_matrix_new(t->arena, s->embeddings.rows, s->embeddings.columns);
+    if (!s->d_embeddings.data)
+        return ak_fail_memory(error);
+    AK_TRY(t->loss->type->compute(t->loss->self, &s->pass, &s->batch->labels, s->embeddings,
+                                  s->d_embeddings, &s->loss, error));
+    if (!isfinite(s->loss)) {
+        t->diverged = true;
+        return ak_fail(error, AKIN_ERR_DIVERGED,
+                       "the loss is %f at step %lld of epoch %lld; a smaller lr may help", s->loss,
+                       (long long)t->step + 1, (long long)t->epoch);
+    }
+    return AKIN_OK;
+}
+
+static akin_status head_backward(akin_training *t, step *s, akin_error *error)
+{
+    const akin_head *head = t->model->head;
+    akin_matrix features = s->input->features;
+    bool wanted = t->train.reads_objects;
+    if (wanted)
+        s->d_features = ak_matrix_new(t->arena, features.rows, features.columns);
+    if (wanted && !s->d_features.data)
+        return ak_fail_memory(error);
+    return head->type->backward(head->self, &s->pass, s->head_record, features, s->d_embeddings,
+                                s->d_features, error);
+}
+
+static akin_status encoders_backward(akin_training *t, step *s, akin_error *error)
+{
+    const akin_model *model = t->model;
+    for (int e = 0; e < model->encoder_count; e++) {
+        const akin_encoder *encoder = model->encoders[e].encoder;
+        if (!ak_encoder_trainable(encoder))
+            continue;
+        akin_matrix dy = ak_matrix_columns(s->d_features, model->encoders[e].offset,
+                                           akin_encoder_dim(encoder));
+        AK_TRY(encoder->type->backward(encoder->self, &s->pass, s->input->encoder_batch[e],
+                                       s->encoder_record[e], dy, error));
+    }
+    return AKIN_OK;
+}
+
+/* One gradient norm over all parts, then an update of each. */
+static void optimizers_step(akin_training *t)
+{
+    double limit = t->optimizer_options.clip_norm, squares = 0;
+    for (int i = 0; i < t->part_count && limit > 0; i++) {
+        double norm = ak_parameters_grad_norm(t->parts[i].parameters);
+        squares += norm * norm;
+    }
+    double norm = sqrt(squares);
+    for (int i = 0; i < t->part_count; i++) {
+        if (limit > 0 && norm > limit)
+            ak_parameters_scale_grads(t->parts[i].parameters, (float)(limit / (norm + 1e-6)));
+        t->lr = ak_optimizer_step(t->parts[i].optimizer, t->step, t->total_steps);
+    }
+}
+
+static void results(akin_training *t, const step *s, bool validation)
+{
+    if (!t->trainable->process_results)
+        return;
+    akin_results results = {.size = sizeof results,
+                            .validation = validation,
+                            .epoch = t->epoch,
+                            .step = t->step,
+                            .labels = &s->batch->labels,
+                            .embeddings = s->embeddings,
+                            .loss = s->loss};
+    t->trainable->process_results(t->trainable->user, &results);
+}
+
+akin_status ak_train_step(akin_training *t, ak_batch *batch, akin_error *error)
+{
+    step s;
+    AK_TRY(begin(t, &s, batch, true, error));
+    AK_TRY(encoders_forward(t, &s, error));  /* batch -> features */
+    AK_TRY(head_forward(t, &s, error));      /* features -> embeddings */
+    AK_TRY(loss_compute(t, &s, error));      /* embeddings -> loss */
+    AK_TRY(head_backward(t, &s, error));     /* loss -> gradients */
+    AK_TRY(encoders_backward(t, &s, error));
+    optimizers_step(t);                      /* gradients -> parameters */
+    t->step++;
+    t->embeddings = s.embeddings;
+    t->loss_value = s.loss;
+    t->loss_sum += s.loss * (double)batch->count;
+    t->loss_samples += batch->count;
+    results(t, &s, false);
+    return AKIN_OK;
+}
+
+akin_status ak_validation_step(akin_training *t, ak_batch *batch, bool base, double *value,
+                               akin_error *error)
+{
+    step s;
+    AK_TRY(begin(t, &s, batch, false, error));
+    AK_TRY(encoders_forward(t, &s, error));
+    if (base)
+        s.embeddings = s.input->features;
+    else
+        AK_TRY(head_forward(t, &s, error));
+    AK_TRY(t->loss->type->compute(t->loss->self, &s.pass, &batch->labels, s.embeddings,
+                                  (akin_matrix){0}, &s.loss, error));
+    *value = s.loss;
+    results(t, &s, true);
+    return AKIN_OK;
+}

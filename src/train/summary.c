@@ -1,0 +1,148 @@
+/* What a run tells: its parts, its epochs, and the record that goes into the model directory. */
+#include "train/train.h"
+
+#include <math.h>
+#include <string.h>
+
+#define PROGRESS_INTERVAL 0.1 /* seconds between progress messages */
+
+static void add_part_line(ak_text *text, const char *part, const char *type, const char *how,
+                          int64_t dim, int64_t parameters)
+{
+    ak_text_printf(text, "%-20s %-28s %-10s %6lld %12lld\n", part, type, how, (long long)dim,
+                   (long long)parameters);
+}
+
+void ak_tell_parts(const akin_training *t)
+{
+    ak_text text = {0};
+    ak_text_printf(&text, "%-20s %-28s %-10s %6s %12s\n", "part", "type", "", "width",
+                   "parameters");
+    for (int e = 0; e < t->model->encoder_count; e++) {
+        const akin_encoder *encoder = t->model->encoders[e].encoder;
+        const akin_parameters *parameters = ak_encoder_parameters(encoder);
+        add_part_line(&text, t->model->encoders[e].name, encoder->type->name,
+                      ak_encoder_trainable(encoder) ? "trainable" : "frozen",
+                      akin_encoder_dim(encoder), parameters ? ak_parameters_size(parameters) : 0);
+    }
+    add_part_line(&text, "head", t->model->head->type->name, "trainable", t->model->dim,
+                  ak_parameters_size(t->model->head->parameters));
+    add_part_line(&text, "loss", t->loss->type->name, "", t->model->dim,
+                  ak_parameters_size(t->loss->parameters));
+    if (!text.failed)
+        ak_message(t->context, AKIN_MESSAGE_TABLE, text.data);
+    ak_free(text.data);
+    for (int i = 0; i < 2; i++) {
+        const ak_side *side = i ? &t->validation : &t->train;
+        if (side->loader)
+            ak_note(t->context, "%s: %lld %s, %lld objects%s; %lld vectors reused, %lld encoded",
+                    i ? "validation" : "training", (long long)side->table->count,
+                    side->table->kind == AKIN_PAIRS ? "pairs" : "samples",
+                    (long long)side->table->contents, side->features ? "" : " (not cached)",
+                    (long long)(side->features ? side->features->reused : 0),
+                    (long long)(side->features ? side->features->encoded : 0));
+    }
+    char notes[512];
+    akin_model_notes(t->model, notes, sizeof notes);
+    if (*notes)
+        ak_note(t->context, "%s", notes);
+}
+
+void ak_tell_step(akin_training *t)
+{
+    double now = ak_seconds();
+    if (!t->trainer.progress || now - t->told < PROGRESS_INTERVAL)
+        return;
+    t->told = now;
+    int64_t batches = ak_loader_batches(t->train.loader);
+    ak_progress(t->context, (double)t->batch / (double)(batches ? batches : 1),
+                "epoch %lld: step %lld of %lld, loss %.4f", (long long)t->epoch,
+                (long long)t->batch, (long long)batches, t->loss_value);
+}
+
+void ak_tell_epoch(const akin_training *t)
+{
+    ak_text text = {0};
+    if (!t->trainer.progress)
+        return;
+    ak_text_printf(&text, "epoch %lld%s", (long long)t->epoch, t->epoch ? "" : " (base)");
+    for (int i = 0; i < t->figure_count; i++)
+        if (!isnan(t->figures[i].value))
+            ak_text_printf(&text, "  %s %.4f", t->figures[i].name, t->figures[i].value);
+    if (t->best_epoch == t->epoch && t->epoch)
+        ak_text_printf(&text, "  *");
+    if (!text.failed)
+        ak_message(t->context, AKIN_MESSAGE_EPOCH, text.data);
+    ak_free(text.data);
+}
+
+/* ---- the record ---- */
+
+static bool add_hash(akin_arena *arena, ak_value *map, const char *key, const ak_side *side)
+{
+    ak_hash hash;
+    char hex[AK_HASH_HEX];
+    if (!side->loader || !ak_dataset_fingerprint(side->dataset, &hash))
+        return ak_value_add(arena, map, key, AK_NULL) != NULL;
+    ak_hash_to_hex(hash, hex);
+    return ak_value_add_string(arena, map, key, hex) != NULL;
+}
+
+static akin_status training_record(const akin_training *t, akin_arena *arena, char **out,
+                                   akin_error *error)
+{
+    ak_value *root = ak_value_new_map(arena);
+    bool made =
+        ak_value_attach(arena, root, "loss", t->loss->given) &&
+        ak_value_add_int(arena, root, "seed", (int64_t)t->trainer.seed) &&
+        ak_value_add_int(arena, root, "batch_size",
+                         ak_loader_options_of(t->train.loader)->batch_size) &&
+        ak_value_add_int(arena, root, "samples", t->train.table->count) &&
+        ak_value_add_int(arena, root, "epochs", t->epoch) &&
+        ak_value_add_int(arena, root, "steps", t->step) &&
+        ak_value_add_int(arena, root, "best_epoch", t->best_epoch) &&
+        ak_value_add_string(arena, root, "data", ak_dataset_name(t->train.dataset)) &&
+        add_hash(arena, root, "data_hash", &t->train) &&
+        add_hash(arena, root, "validation_hash", &t->validation);
+    ak_value *optimizer = ak_value_add(arena, root, "optimizer", AK_MAP);
+    if (!made || !optimizer)
+        return ak_fail_memory(error);
+    AK_TRY(ak_options_write(ak_optimizer_options, &t->optimizer_options, optimizer, arena, error));
+    *out = ak_json_write(root, 0);
+    return *out ? AKIN_OK : ak_fail_memory(error);
+}
+
+static akin_status metrics_record(const akin_training *t, akin_arena *arena, char **out,
+                                  akin_error *error)
+{
+    ak_value *root = ak_value_new_map(arena);
+    ak_value *base = ak_value_add(arena, root, "base", AK_MAP);
+    ak_value *tuned = ak_value_add(arena, root, "tuned", AK_MAP);
+    for (int i = 0; i < t->figure_count; i++) {
+        const ak_figure *f = &t->figures[i];
+        if (strcmp(f->name, "train_loss") == 0 || strncmp(f->name, "step_", 5) == 0)
+            continue;
+        if (!ak_value_add_number(arena, base, f->name, f->base) ||
+            !ak_value_add_number(arena, tuned, f->name, f->best))
+            return ak_fail_memory(error);
+    }
+    *out = ak_json_write(root, 0);
+    return *out ? AKIN_OK : ak_fail_memory(error);
+}
+
+akin_status ak_record_run(akin_training *t, akin_error *error)
+{
+    akin_arena *arena;
+    char *training = NULL, *metrics = NULL;
+    AK_TRY(ak_arena_create(&arena, error));
+    akin_status status = training_record(t, arena, &training, error);
+    if (!status)
+        status = metrics_record(t, arena, &metrics, error);
+    if (!status)
+        status = ak_model_set_record(t->model, ak_model_encoder_path(t->model), training, metrics,
+                                     error);
+    ak_free(training);
+    ak_free(metrics);
+    ak_arena_free(arena);
+    return status;
+}

@@ -1,0 +1,151 @@
+/* The door of train: a run, from loaders to the best model. */
+#ifndef AK_TRAIN_TRAIN_H
+#define AK_TRAIN_TRAIN_H
+
+#include "eval/registry.h"
+#include "eval/trial.h"
+#include "features/features.h"
+#include "loss/loss.h"
+
+/* ---- loss.c: a loss by name; opened when widths and groups are known ---- */
+
+struct akin_loss {
+    const akin_loss_class *type;
+    void *self; /* NULL until opened */
+    void *options;
+    const ak_value *given;
+    akin_parameters *parameters;
+    akin_arena *arena;
+};
+
+akin_status ak_loss_make(akin_loss **out, akin_context *context, const ak_value *map,
+                         const char *name, akin_error *error);
+akin_status ak_loss_open(akin_loss *loss, int64_t dim, int64_t groups, uint64_t seed,
+                         akin_error *error);
+
+/* ---- side.c: one data set of a run (training or validation), ready to be iterated ---- */
+
+typedef struct ak_side {
+    const akin_model *model;
+    akin_loader *loader; /* NULL: there is no such side */
+    const akin_dataset *dataset;
+    ak_table *table;
+    ak_features *features; /* NULL: nothing is cached */
+    bool reads_objects;    /* an encoder runs in every step */
+} ak_side;
+
+/* What the loader's threads make of a batch. */
+typedef struct ak_step_input {
+    akin_matrix features; /* objects x input_dim; columns of running encoders are not set yet */
+    void **encoder_batch; /* per encoder; NULL: its columns came from the cache */
+} ak_step_input;
+
+akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *loader, bool cache,
+                         akin_error *error);
+void ak_side_close(ak_side *side);
+
+/* ---- run.c: everything a run holds ---- */
+
+#define AK_MAX_METRICS 15
+#define AK_MAX_VALUES (2 + 2 * AK_MAX_METRICS) /* two losses; metrics per epoch and per step */
+#define AK_MAX_PARTS (AK_MAX_ENCODERS + 2)
+
+/* A named figure of an epoch: train_loss, validation_loss, metrics. */
+typedef struct ak_figure {
+    const char *name;
+    double value, base, best; /* NaN: not known */
+} ak_figure;
+
+/* Parameters that are trained together: the head's, the loss's, an encoder's. */
+typedef struct ak_part {
+    const char *name;
+    akin_parameters *parameters;
+    ak_optimizer *optimizer;
+    float *best; /* values of the best epoch; NULL: none yet */
+    bool of_model; /* false: the loss's, not part of what is served */
+} ak_part;
+
+struct akin_training {
+    akin_context *context;
+    const akin_trainable *trainable;
+    akin_trainer trainer;
+    akin_optimizer_options optimizer_options;
+    akin_model *model;
+    akin_loss *loss;
+    ak_part parts[AK_MAX_PARTS];
+    int part_count;
+    ak_side train, validation;
+    ak_metric metrics[AK_MAX_VALUES];
+    int metric_count;
+    ak_figure figures[AK_MAX_VALUES];
+    int figure_count;
+    ak_figure *step_figures[AK_MAX_VALUES]; /* of the metrics, when computed per step */
+    akin_arena *arena;      /* of a step */
+    akin_arena *run_arena;  /* of the run: names, metrics */
+    int64_t epoch, step, batch; /* batch: delivered in this epoch */
+    int64_t total_steps;
+    akin_matrix embeddings; /* of the last step, in the step's arena */
+    double loss_value;      /* of the last step */
+    double loss_sum;        /* of this epoch, over samples */
+    int64_t loss_samples;
+    double lr;
+    int64_t best_epoch;     /* -1: none yet */
+    double best_value;
+    int64_t since_best;
+    bool stop, stopped_early, diverged;
+    bool identity_base;     /* the base has the tuned model's width: epoch 0 can win */
+    struct ak_run_log *log;
+    double started, told;   /* seconds: of the run, of the last progress message */
+};
+
+/* configure_* in their order; then sides, parts, metrics. `summary` gets what was reused. */
+akin_status ak_run_open(akin_training *t, akin_context *context, const akin_trainable *trainable,
+                        const akin_trainer *trainer, akin_loader *train, akin_loader *validation,
+                        akin_error *error);
+void ak_run_close(akin_training *t);
+ak_figure *ak_run_figure(akin_training *t, const char *name); /* made when new; NULL: no room */
+double ak_seconds(void); /* monotonic */
+
+/* ---- step.c ---- */
+
+akin_status ak_train_step(akin_training *t, ak_batch *batch, akin_error *error);
+/* Forward and loss only. base: the encoders alone, without the head. */
+akin_status ak_validation_step(akin_training *t, ak_batch *batch, bool base, double *value,
+                               akin_error *error);
+
+/* ---- validate.c ---- */
+
+/* validation_loss and the metrics, into the figures' values. */
+akin_status ak_validate(akin_training *t, bool base, akin_error *error);
+/* The metrics of the training batch whose step was just made, into "step_NAME". */
+akin_status ak_step_metrics(akin_training *t, const ak_batch *batch, akin_error *error);
+
+/* ---- best.c: the best epoch, early stopping ---- */
+
+akin_status ak_best_update(akin_training *t, akin_error *error);
+/* Puts the best epoch's values into the model; epoch 0: takes the head away. */
+akin_status ak_best_restore(akin_training *t, akin_error *error);
+bool ak_larger_is_better(const char *figure);
+
+/* ---- checkpoint.c ---- */
+
+akin_status ak_checkpoint_write(const akin_training *t, akin_error *error);
+akin_status ak_checkpoint_read(akin_training *t, akin_error *error);
+
+/* ---- log.c: log.csv and log.jsonl ---- */
+
+typedef struct ak_run_log ak_run_log;
+akin_status ak_run_log_open(ak_run_log **out, const char *folder, bool append, akin_error *error);
+void ak_run_log_close(ak_run_log *log);
+akin_status ak_run_log_epoch(ak_run_log *log, const akin_training *t, akin_error *error);
+akin_status ak_run_log_step(ak_run_log *log, const akin_training *t, akin_error *error);
+
+/* ---- summary.c: what a run tells ---- */
+
+void ak_tell_parts(const akin_training *t);
+void ak_tell_step(akin_training *t);
+void ak_tell_epoch(const akin_training *t);
+/* The training record and the metrics of the model directory. */
+akin_status ak_record_run(akin_training *t, akin_error *error);
+
+#endif

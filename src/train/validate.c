@@ -1,0 +1,135 @@
+/* Validation: the loss over its batches and the metrics over the whole set. */
+#include "train/train.h"
+
+#include <math.h>
+
+#define CHUNK 4096 /* contents that go through the head at once */
+
+static akin_status validation_loss(akin_training *t, bool base, double *out, akin_error *error)
+{
+    akin_loader *loader = t->validation.loader;
+    double sum = 0;
+    int64_t samples = 0;
+    AK_TRY(ak_loader_start(loader, 0, 0, error));
+    for (;;) {
+        ak_batch *batch;
+        double value;
+        AK_TRY(ak_loader_next(loader, &batch, error));
+        if (!batch)
+            break;
+        int64_t count = batch->count;
+        akin_status status = ak_validation_step(t, batch, base, &value, error);
+        ak_loader_release(loader, batch);
+        AK_TRY(status);
+        sum += value * (double)count;
+        samples += count;
+    }
+    *out = samples ? sum / (double)samples : NAN;
+    return AKIN_OK;
+}
+
+/* ---- embeddings of every content ---- */
+
+/* Columns of encoders that are not cached, for contents first .. first + y.rows. */
+static akin_status run_encoders(akin_training *t, const ak_contents *contents, int64_t first,
+                                akin_matrix features, const akin_pass *pass, akin_error *error)
+{
+    const akin_model *model = t->model;
+    akin_object *objects = ak_arena_new(pass->arena, akin_object, features.rows);
+    if (!objects)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < features.rows; i++)
+        AK_TRY(contents->object(contents->user, first + i, pass->arena, &objects[i], error));
+    for (int e = 0; e < model->encoder_count; e++) {
+        const akin_encoder *encoder = model->encoders[e].encoder;
+        void *batch, *record;
+        if (t->validation.features && t->validation.features->rows[e])
+            continue;
+        AK_TRY(encoder->type->collate(encoder->self, objects, features.rows, pass->arena, &batch,
+                                      error));
+        AK_TRY(encoder->type->forward(encoder->self, pass, batch,
+                                      ak_matrix_columns(features, model->encoders[e].offset,
+                                                        akin_encoder_dim(encoder)),
+                                      &record, error));
+    }
+    return AKIN_OK;
+}
+
+static akin_status embed_chunk(akin_training *t, const ak_contents *contents, int64_t first,
+                               bool base, akin_matrix y, akin_error *error)
+{
+    ak_arena_reset(t->arena);
+    akin_pass pass = {.size = sizeof pass, .arena = t->arena, .precision = t->trainer.precision};
+    akin_matrix features = base ? y : ak_matrix_new(t->arena, y.rows, t->model->input_dim);
+    int64_t *numbers = ak_arena_new(t->arena, int64_t, y.rows);
+    if (!features.data || !numbers)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < y.rows; i++)
+        numbers[i] = first + i;
+    if (t->validation.features)
+        ak_features_gather(t->validation.features, numbers, y.rows, features);
+    if (t->validation.reads_objects)
+        AK_TRY(run_encoders(t, contents, first, features, &pass, error));
+    return base ? AKIN_OK : ak_model_head_forward(t->model, &pass, features, y, error);
+}
+
+static akin_status embed_contents(akin_training *t, bool base, akin_matrix y, akin_error *error)
+{
+    ak_table_source source = {t->validation.table, t->validation.dataset};
+    ak_contents contents = ak_table_contents(&source);
+    for (int64_t i = 0; i < y.rows; i += CHUNK) {
+        int64_t n = y.rows - i < CHUNK ? y.rows - i : CHUNK;
+        AK_TRY(ak_check_interrupt(t->context, error));
+        AK_TRY(embed_chunk(t, &contents, i, base, ak_matrix_rows(y, i, n), error));
+    }
+    return AKIN_OK;
+}
+
+static akin_status metrics(akin_training *t, bool base, akin_error *error)
+{
+    akin_arena *arena;
+    AK_TRY(ak_arena_create(&arena, error));
+    const ak_table *table = t->validation.table;
+    int64_t width = base ? t->model->input_dim : t->model->dim;
+    akin_matrix y = ak_matrix_new(arena, table->contents, width);
+    ak_trial trial;
+    akin_ranking *rankings;
+    akin_status status = y.data ? embed_contents(t, base, y, error) : ak_fail_memory(error);
+    if (!status)
+        status = ak_trial_of_table(&trial, table, true, 0, t->trainer.seed, arena, error);
+    if (!status)
+        status = ak_trial_rank(&trial, y, arena, &rankings, error);
+    double *values = status ? NULL : ak_arena_new(arena, double, trial.relevance.queries);
+    if (!status && !values)
+        status = ak_fail_memory(error);
+    for (int i = 0; i < t->metric_count && !status; i++) {
+        ak_metric_values(&t->metrics[i], rankings, trial.relevance.queries, values);
+        ak_run_figure(t, t->metrics[i].name)->value = ak_mean(values, trial.relevance.queries);
+    }
+    ak_arena_free(arena);
+    return status;
+}
+
+akin_status ak_validate(akin_training *t, bool base, akin_error *error)
+{
+    if (!t->validation.loader)
+        return AKIN_OK;
+    AK_TRY(validation_loss(t, base, &ak_run_figure(t, "validation_loss")->value, error));
+    return t->metric_count ? metrics(t, base, error) : AKIN_OK;
+}
+
+akin_status ak_step_metrics(akin_training *t, const ak_batch *batch, akin_error *error)
+{
+    ak_trial trial;
+    akin_ranking *rankings;
+    AK_TRY(ak_trial_of_labels(&trial, &batch->labels, t->arena, error));
+    AK_TRY(ak_trial_rank(&trial, t->embeddings, t->arena, &rankings, error));
+    double *values = ak_arena_new(t->arena, double, trial.relevance.queries);
+    if (!values)
+        return ak_fail_memory(error);
+    for (int i = 0; i < t->metric_count; i++) {
+        ak_metric_values(&t->metrics[i], rankings, trial.relevance.queries, values);
+        t->step_figures[i]->value = ak_mean(values, trial.relevance.queries);
+    }
+    return AKIN_OK;
+}
