@@ -1,0 +1,11 @@
+/* From a corpus to an index, for the commands index and search. */
+#ifndef AKIN_CLI_INDEXING_H
+#define AKIN_CLI_INDEXING_H
+
+#include "cli.h"
+
+/* base: vectors of the encoders alone. */
+akin_status cli_build_index(akin_index **out, akin_context *context, const akin_model *model,
+                            bool base, const char *corpus, const char *field, akin_error *error);
+
+#endif

@@ -1,0 +1,91 @@
+/* akin: train, evaluate, encode, index, search, inspect, list. */
+#include "cli.h"
+#include "manual.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const cli_command *const cli_commands[] = {&cli_train,  &cli_evaluate, &cli_encode, &cli_index,
+                                           &cli_search, &cli_inspect,  &cli_list,   NULL};
+
+static int print_help(FILE *out)
+{
+    fprintf(out, "akin %s: similarity learning in C\n\nusage: akin COMMAND [OPTION]... "
+                 "[ARGUMENT]...\n\n",
+            akin_version());
+    for (int i = 0; cli_commands[i]; i++)
+        fprintf(out, "  %-9s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+    fprintf(out, "\nakin COMMAND --help shows a command's options; akin --version what this akin "
+                 "is.\n");
+    return out == stdout ? CLI_DONE : CLI_USAGE;
+}
+
+static int print_version(void)
+{
+    char text[1024];
+    akin_describe(text, sizeof text);
+    puts(text);
+    return CLI_DONE;
+}
+
+static int run_command(const cli_command *command, poptContext parser)
+{
+    akin_context *context = NULL;
+    akin_error error = {0};
+    const char **arguments = poptGetArgs(parser);
+    int count = 0;
+    while (arguments && arguments[count])
+        count++;
+    int result = cli_open_context(&context, &error) ? cli_fail(&error)
+                                                    : command->run(context, arguments, count);
+    cli_end_progress();
+    akin_context_free(context);
+    return result;
+}
+
+static int start_command(const cli_command *command, int argc, const char **argv)
+{
+    static int help;
+    struct poptOption table[] = {
+        {NULL, 0, POPT_ARG_INCLUDE_TABLE, command->options, 0, "Options:", NULL},
+        {NULL, 0, POPT_ARG_INCLUDE_TABLE, cli_common_options, 0, "Common options:", NULL},
+        {"help", 'h', POPT_ARG_NONE, &help, 0, "show this help", NULL},
+        POPT_TABLEEND};
+    char usage[256];
+    snprintf(usage, sizeof usage, "[OPTION]... %s", command->arguments);
+    poptContext parser = poptGetContext(command->name, argc, argv, table, 0);
+    poptSetOtherOptionHelp(parser, usage);
+    int code = poptGetNextOpt(parser), result;
+    if (code < -1) {
+        result = cli_usage(command->name, "%s: %s", poptBadOption(parser, POPT_BADOPTION_NOALIAS),
+                           poptStrerror(code));
+    } else if (help) {
+        printf("%s\n\n", command->summary);
+        poptPrintHelp(parser, stdout, 0);
+        printf("\nExample:\n  %s\n", command->example);
+        result = CLI_DONE;
+    } else {
+        result = run_command(command, parser);
+    }
+    poptFreeContext(parser);
+    return result;
+}
+
+int main(int argc, const char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : NULL;
+    if (!name)
+        return print_help(stderr);
+    if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))
+        return print_help(stdout);
+    if (!strcmp(name, "--version"))
+        return print_version();
+    if (!strcmp(name, "--manual"))
+        return cli_print_manual(stdout);
+    for (int i = 0; cli_commands[i]; i++)
+        if (strcmp(cli_commands[i]->name, name) == 0) {
+            int result = start_command(cli_commands[i], argc - 1, argv + 1);
+            return fflush(stdout) == 0 ? result : (perror("akin: standard output"), CLI_FAILED);
+        }
+    return cli_usage(NULL, "there is no command \"%s\"", name);
+}

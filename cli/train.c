@@ -1,0 +1,244 @@
+/* akin train RECIPE | akin train PAIRS.jsonl --encoder FOLDER */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct {
+    char **sets;
+    char *encoder, *output, *resume, *samples, *fields;
+    int force;
+} options;
+
+static struct poptOption rows[] = {
+    {"set", 's', POPT_ARG_ARGV, &options.sets, 0,
+     "change a recipe key, as in train.epochs=5 (repeatable)", "KEY=VALUE"},
+    {"output", 'o', POPT_ARG_STRING, &options.output, 0,
+     "the model directory to write (default: the recipe's or file's name and -model)", "FOLDER"},
+    {"force", 'f', POPT_ARG_NONE, &options.force, 0, "replace an existing output", NULL},
+    {"resume", 0, POPT_ARG_STRING, &options.resume, 0,
+     "go on from the checkpoint in this folder (OUTPUT.checkpoint of the stopped run)", "FOLDER"},
+    {"encoder", 'e', POPT_ARG_STRING, &options.encoder, 0,
+     "without a recipe: the sentence-transformers folder to tune on top of", "FOLDER"},
+    {"samples", 0, POPT_ARG_STRING, &options.samples, 0,
+     "without a recipe: pairs or groups (default: pairs)", "KIND"},
+    {"fields", 0, POPT_ARG_STRING, &options.fields, 0,
+     "without a recipe: which columns hold what, as in a=question,b=answer", "NAME=COLUMN,..."},
+    POPT_TABLEEND};
+
+/* ---- the recipe, or assignments that stand for one ---- */
+
+#define MAX_SETS 256
+
+typedef struct assignments {
+    const char *text[MAX_SETS];
+    char *owned[16];
+    int count, owned_count;
+} assignments;
+
+/* KEY='VALUE' with YAML's quoting. */
+static void assign(assignments *list, const char *key, const char *value)
+{
+    size_t size = strlen(key) + 2 * strlen(value) + 8;
+    char *text = malloc(size), *at = text;
+    if (!text || list->owned_count == 16)
+        cli_out_of_memory();
+    at += sprintf(at, "%s='", key);
+    for (; *value; value++) {
+        if (*value == '\'')
+            *at++ = '\'';
+        *at++ = *value;
+    }
+    strcpy(at, "'");
+    list->owned[list->owned_count++] = text;
+    list->text[list->count++] = text;
+}
+
+static akin_status assign_fields(assignments *list, akin_error *error)
+{
+    akin_fields fields = {0};
+    akin_status status = cli_fields(options.fields, &fields, error);
+    struct {
+        const char *key, *value;
+    } known[] = {{"data.fields.a", fields.a},           {"data.fields.b", fields.b},
+                 {"data.fields.score", fields.score},   {"data.fields.subgroup", fields.subgroup},
+                 {"data.fields.object", fields.object}, {"data.fields.group", fields.group}};
+    for (size_t i = 0; i < sizeof known / sizeof *known && !status; i++)
+        if (known[i].value)
+            assign(list, known[i].key, known[i].value);
+    return status;
+}
+
+static bool is_recipe(const char *path)
+{
+    return cli_has_suffix(path, ".yaml") || cli_has_suffix(path, ".yml");
+}
+
+static akin_status open_recipe(akin_recipe **recipe, akin_context *context, const char *path,
+                               assignments *list, akin_error *error)
+{
+    akin_status status = AKIN_OK;
+    if (!is_recipe(path)) {
+        assign(list, "data.train", path);
+        assign(list, "encoders.text.path", options.encoder);
+        if (options.samples)
+            assign(list, "data.samples", options.samples);
+        status = assign_fields(list, error);
+    }
+    for (char **set = options.sets; set && *set && list->count < MAX_SETS; set++)
+        list->text[list->count++] = *set;
+    if (!status)
+        status = akin_recipe_open(recipe, context, is_recipe(path) ? path : NULL, list->text,
+                                  list->count, error);
+    return status;
+}
+
+/* ---- names ---- */
+
+/* "dir/faq.yaml" -> "faq-model" */
+static char *default_output(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *base = slash ? slash + 1 : path;
+    size_t length = strcspn(base, ".");
+    char *name = malloc(length + sizeof "-model");
+    if (!name)
+        cli_out_of_memory();
+    memcpy(name, base, length);
+    strcpy(name + length, "-model");
+    return name;
+}
+
+static char *checkpoint_folder(const char *output)
+{
+    if (options.resume)
+        return strdup(options.resume);
+    size_t length = strlen(output);
+    while (length > 1 && output[length - 1] == '/')
+        length--;
+    char *name = malloc(length + sizeof ".checkpoint");
+    if (!name)
+        cli_out_of_memory();
+    memcpy(name, output, length);
+    strcpy(name + length, ".checkpoint");
+    return name;
+}
+
+static void remove_checkpoint(const char *folder)
+{
+    size_t size = strlen(folder) + 32;
+    char *file = malloc(size);
+    if (!file)
+        return;
+    snprintf(file, size, "%s/checkpoint.safetensors", folder);
+    unlink(file);
+    rmdir(folder);
+    free(file);
+}
+
+/* ---- what came out ---- */
+
+static void tell(const akin_fit_summary *s, const char *output, const char *monitor)
+{
+    cli_end_progress();
+    if (s->best_epoch == 0)
+        cli_say("the base was not beaten in %lld epochs: the model saved is the base, unchanged",
+                (long long)s->epochs);
+    else
+        cli_say("best epoch %lld of %lld%s: %s %.4f (base %.4f)", (long long)s->best_epoch,
+                (long long)s->epochs, s->stopped_early ? " (stopped early)" : "", monitor,
+                s->best_value, s->base_value);
+    cli_say("%lld steps in %.1f s; %lld vectors reused, %lld encoded", (long long)s->steps,
+            s->seconds, (long long)s->reused, (long long)s->encoded);
+    printf("%s\n", output);
+}
+
+static int save(akin_model *model, const char *output, const akin_fit_summary *summary,
+                const char *monitor, const char *checkpoint)
+{
+    akin_error error = {0};
+    if (akin_model_save(model, output, options.force, &error))
+        return cli_fail(&error);
+    tell(summary, output, monitor);
+    remove_checkpoint(checkpoint);
+    return CLI_DONE;
+}
+
+/* A run that ended badly: the checkpoint is kept, and told. */
+static int stopped(const akin_error *error, akin_model *model, const char *output,
+                   const char *checkpoint)
+{
+    akin_error saving = {0};
+    int result = cli_fail(error);
+    if (error->status == AKIN_ERR_INTERRUPTED && model)
+        cli_say("go on with --resume %s", checkpoint);
+    if (error->status == AKIN_ERR_DIVERGED && model &&
+        akin_model_save(model, output, options.force, &saving) == AKIN_OK)
+        cli_say("the best epoch before that is in %s", output);
+    return result;
+}
+
+static int train(akin_context *context, akin_recipe *recipe, const char *output,
+                 const char *checkpoint)
+{
+    akin_error error = {0};
+    akin_loader *training, *validation;
+    akin_model *model = NULL;
+    akin_fit_summary summary;
+    akin_trainable trainable = akin_recipe_trainable(recipe);
+    akin_trainer trainer = akin_recipe_trainer(recipe);
+    trainer.checkpoint = checkpoint;
+    trainer.resume = options.resume != NULL;
+    akin_status status = akin_recipe_loaders(recipe, &training, &validation, &error);
+    if (!status)
+        status = akin_fit(&model, context, &trainable, &trainer, training, validation, &summary,
+                          &error);
+    int result = status ? stopped(&error, model, output, checkpoint)
+                        : save(model, output, &summary, trainer.monitor, checkpoint);
+    akin_model_free(model);
+    return result;
+}
+
+static int run(akin_context *context, const char **arguments, int count)
+{
+    akin_error error = {0};
+    if (count != 1)
+        return cli_usage("train", "train wants one recipe or data file, found %d arguments", count);
+    if (!is_recipe(arguments[0]) && !options.encoder)
+        return cli_usage("train", "%s is no recipe (.yaml), and without one --encoder is needed",
+                         arguments[0]);
+    char *output = options.output ? strdup(options.output) : default_output(arguments[0]);
+    char *checkpoint = output ? checkpoint_folder(output) : NULL;
+    if (!checkpoint)
+        cli_out_of_memory();
+    assignments list = {.count = 0};
+    akin_recipe *recipe = NULL;
+    int result;
+    if (access(output, F_OK) == 0 && !options.force)
+        result = cli_usage("train", "%s exists already; --force replaces it, --output names another",
+                           output);
+    else if (open_recipe(&recipe, context, arguments[0], &list, &error))
+        result = cli_fail(&error);
+    else
+        result = train(context, recipe, output, checkpoint);
+    akin_recipe_free(recipe);
+    for (int i = 0; i < list.owned_count; i++)
+        free(list.owned[i]);
+    free(output);
+    free(checkpoint);
+    return result;
+}
+
+const cli_command cli_train = {
+    .name = "train",
+    .arguments = "RECIPE.yaml | DATA.jsonl",
+    .summary = "fine-tune a model on pairs or groups",
+    .description =
+        "Trains the model that a recipe describes and writes its directory. Frozen encoders are "
+        "computed once and their outputs kept, so that a second run starts at once. Validation runs "
+        "before the first step: a model that does not beat its base is the base. Ctrl-C finishes "
+        "the step and writes a checkpoint.",
+    .example = "akin train faq.jsonl --encoder minilm/ --output faq-model",
+    .options = rows,
+    .run = run};
