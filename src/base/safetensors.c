@@ -255,7 +255,7 @@ akin_status ak_safetensors_parse(ak_safetensors **out, const void *data, size_t 
 akin_status ak_safetensors_open(ak_safetensors **out, const char *path, akin_error *error)
 {
     *out = NULL;
-    ak_safetensors *file;
+    ak_safetensors *file = NULL;
     AK_TRY(new_file(&file, path, error));
     akin_status status = ak_map_open(&file->map, path, error);
     if (status)

@@ -104,8 +104,6 @@ static akin_status parse_optimizer(akin_recipe *recipe, akin_error *error)
     AK_TRY(ak_options_parse(ak_optimizer_options, &recipe->optimizer, optimizer, NULL,
                             recipe->arena, recipe->name, error));
     recipe->optimizer.size = sizeof recipe->optimizer;
-    if (recipe->optimizer.type == AKIN_ADAMW && !ak_value_get(optimizer, "weight_decay"))
-        recipe->optimizer.weight_decay = akin_optimizer_defaults(AKIN_ADAMW).weight_decay;
     return AKIN_OK;
 }
 
