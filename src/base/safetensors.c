@@ -242,7 +242,7 @@ akin_status ak_safetensors_parse(ak_safetensors **out, const void *data, size_t 
                                  const char *name, akin_error *error)
 {
     *out = NULL;
-    ak_safetensors *file;
+    ak_safetensors *file = NULL;
     AK_TRY(new_file(&file, name, error));
     akin_status status = parse_bytes(file, data, size, error);
     if (status)

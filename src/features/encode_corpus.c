@@ -67,6 +67,9 @@ akin_status akin_encode_corpus(const akin_model *model, bool base, const akin_co
         status = ak_features_collect(&features, model, &contents, false, error);
     if (!status)
         status = send_blocks(features, base, count, function, user, error);
+    if (!status && ak_corpus_replaced(corpus))
+        ak_warn(model->context, "%lld byte sequences were not UTF-8 and were replaced",
+                (long long)ak_corpus_replaced(corpus));
     ak_features_free(features);
     ak_free(keys);
     return status;

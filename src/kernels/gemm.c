@@ -5,13 +5,11 @@
    Geijn, 2008, the packed parts on the stack). C is the sum over the blocks of k, in their order,
    of alpha times a tile; blocks of rows and threads do not show in the bits.
 
-   oneDNN's dnnl_sgemm is 10 to 20 % faster on most large shapes, but the bits of a row depend on
-   how many rows there are, and rows are texts: a text's vector would depend on its batch. So it
-   does only the products with a transposed A, gradients of weights, which sum over the batch
-   anyway. */
+   oneDNN's dnnl_sgemm is 5 to 20 % faster on most large shapes and not used: the bits of a row depend
+   on how many rows there are, and rows are texts; and in oneDNN 2.6 its assembly keeps data below the
+   stack pointer, where a signal handler writes: a Ctrl-C while training corrupted the heap. */
 #include "kernels/tile.h"
 
-#include <dnnl.h>
 #include <omp.h>
 
 enum {
@@ -184,20 +182,11 @@ static int64_t share_begin(int64_t total, int64_t unit, int part, int parts)
     return begin < total ? begin : total;
 }
 
-/* False if oneDNN could not (out of memory, say): then the tiles do it. */
-static bool run_onednn(const product *u, ak_transpose tb, int64_t lda, int64_t ldb)
-{
-    return dnnl_sgemm('T', tb == AK_PLAIN ? 'N' : 'T', u->m, u->n, u->k, u->alpha, u->a, lda, u->b,
-                      ldb, u->beta, u->c, u->ldc) == dnnl_success;
-}
-
 void ak_gemm(akin_precision precision, ak_transpose ta, ak_transpose tb, int64_t m, int64_t n,
              int64_t k, float alpha, const float *a, int64_t lda, const float *b, int64_t ldb,
              float beta, float *c, int64_t ldc)
 {
     product u = product_of(precision, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-    if (ta == AK_TRANSPOSED && precision == AKIN_F32 && k > 0 && run_onednn(&u, tb, lda, ldb))
-        return;
     bool by_rows = m >= n; /* a copy of B's panel, or of A's rows, is what threads repeat */
     bool worth_threads = m * n * (k + 1) > 1 << 18; /* about 5 microseconds */
 #pragma omp parallel if (worth_threads && !omp_in_parallel())

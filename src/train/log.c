@@ -70,8 +70,9 @@ static akin_status csv_row(ak_run_log *log, const akin_training *t, akin_error *
     ak_text line = {0};
     char number[32];
     ak_double_to_text(t->lr, number);
-    ak_text_printf(&line, "%lld,%lld,%lld,%s", (long long)t->epoch, (long long)t->step,
-                   (long long)(ak_seconds() - t->started), number);
+    long long milliseconds = (long long)(1e3 * (ak_seconds() - t->started));
+    ak_text_printf(&line, "%lld,%lld,%lld.%03lld,%s", (long long)t->epoch, (long long)t->step,
+                   milliseconds / 1000, milliseconds % 1000, number);
     for (int i = 0; i < t->figure_count; i++) {
         ak_double_to_text(t->figures[i].value, number);
         ak_text_printf(&line, ",%s", isnan(t->figures[i].value) ? "" : number);

@@ -178,5 +178,6 @@ akin_trainer akin_recipe_trainer(const akin_recipe *recipe)
     trainer.patience = recipe->stopping.patience;
     trainer.min_delta = recipe->stopping.min_delta;
     trainer.metrics_per_step = recipe->train.metrics_per_step;
+    trainer.log_folder = recipe->train.log_folder;
     return trainer;
 }

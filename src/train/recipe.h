@@ -13,6 +13,7 @@ typedef struct ak_data_options {
 typedef struct ak_train_options {
     int64_t batch_size, epochs, min_epochs, max_steps, seed, workers;
     bool drop_last, metrics_per_step;
+    const char *log_folder; /* NULL: no logs; in a recipe relative to it */
     int precision;
 } ak_train_options;
 

@@ -41,6 +41,8 @@ const akin_option ak_train_rows[] = {
      .help = "leave out the last, smaller batch of an epoch"},
     {.name = TRAIN(metrics_per_step), .type = AKIN_OPTION_BOOL, .default_text = "false",
      .help = "compute the metrics on every training batch too"},
+    {.name = TRAIN(log_folder), .type = AKIN_OPTION_STRING,
+     .help = "where log.csv and log.jsonl are written"},
     {.name = TRAIN(precision), .type = AKIN_OPTION_CHOICE, .default_text = "f32",
      .choices = "f32|bf16", .help = "of matrix products' inputs"},
     {NULL}};
@@ -81,6 +83,16 @@ static akin_status parse_data(akin_recipe *recipe, akin_error *error)
                             recipe->arena, recipe->name, error);
 }
 
+static akin_status place_logs(akin_recipe *recipe, akin_error *error)
+{
+    if (!recipe->train.log_folder)
+        return AKIN_OK;
+    char *path = ak_path_join(recipe->folder, recipe->train.log_folder);
+    recipe->train.log_folder = path ? ak_arena_copy(recipe->arena, path, strlen(path)) : NULL;
+    ak_free(path);
+    return recipe->train.log_folder ? AKIN_OK : ak_fail_memory(error);
+}
+
 static akin_status parse_train(akin_recipe *recipe, akin_error *error)
 {
     static const char *const also[] = {"early_stopping", NULL};
@@ -88,6 +100,7 @@ static akin_status parse_train(akin_recipe *recipe, akin_error *error)
     AK_TRY(section(recipe, "train", &train, error));
     AK_TRY(ak_options_parse(ak_train_rows, &recipe->train, train, also, recipe->arena,
                             recipe->name, error));
+    AK_TRY(place_logs(recipe, error));
     const ak_value *stopping = ak_value_get(train, "early_stopping");
     bool off = stopping && stopping->kind == AK_BOOL && !stopping->boolean;
     AK_TRY(ak_options_parse(ak_stopping_rows, &recipe->stopping, off ? NULL : stopping, NULL,

@@ -34,6 +34,12 @@ void ak_tell_parts(const akin_training *t)
     ak_free(text.data);
     for (int i = 0; i < 2; i++) {
         const ak_side *side = i ? &t->validation : &t->train;
+        bool told = i && side->loader && !strcmp(ak_dataset_name(side->dataset),
+                                                 ak_dataset_name(t->train.dataset));
+        if (side->loader && !told && ak_dataset_replaced(side->dataset))
+            ak_warn(t->context, "%s: %lld byte sequences were not UTF-8 and were replaced",
+                    ak_dataset_name(side->dataset),
+                    (long long)ak_dataset_replaced(side->dataset));
         if (side->loader)
             ak_note(t->context, "%s: %lld %s, %lld objects%s; %lld vectors reused, %lld encoded",
                     i ? "validation" : "training", (long long)side->table->count,
