@@ -55,8 +55,8 @@ AK_KERNEL static void portable_tile(const float *base, int64_t dim, const float 
 typedef void tile_function(const float *base, int64_t dim, const float *panel, float *scores);
 
 #if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("arch=x86-64-v4"), optimize("O3"))) static void
-avx512_tile(const float *base, int64_t dim, const float *panel, float *scores)
+__attribute__((target("arch=x86-64-v4"))) static void avx512_tile(const float *base, int64_t dim,
+                                                                  const float *panel, float *scores)
 {
     tile(AK_TILE_ROWS, 2, base, dim, panel, scores);
 }
