@@ -1,8 +1,9 @@
 /* Exact ranks of the relevant candidates. First the similarity of each relevant candidate, exactly;
-   then all candidates pass by in tiles, and for each relevant one those that come before it are
-   counted: by the fast score where that lies outside the error bound, by ak_similarity within it
-   (kernels/similarity.h). So ranks are those of a complete sort by (similarity, number), the same
-   as a search gives, without ever holding queries x candidates. */
+   then all candidates pass by in tiles. One that reaches the worst relevant candidate of a query is
+   placed among that query's relevant ones by binary search: by its fast score where that lies
+   outside the error bound, by ak_similarity within it (kernels/similarity.h). So ranks are those of
+   a complete sort by (similarity, number), the same as a search gives, without ever holding
+   queries x candidates. */
 #include "eval/eval.h"
 
 #include "kernels/score.h"
@@ -16,32 +17,34 @@
 
 enum { BLOCK_QUERIES = 256, LANES = AK_SCORE_QUERIES };
 
-/* A relevant candidate; `before` counts the candidates that come before it. */
+/* A relevant candidate. */
 typedef struct entry {
     akin_hit hit;
     float gain;
-    int64_t before;
 } entry;
 
 typedef struct ranking_work {
     akin_matrix queries, candidates;
     const ak_relevance *relevance;
-    entry *entries;     /* query q's: from relevance->start[q] on, the worst first */
-    int64_t *kept;      /* how many of them take part */
-    int64_t *excluded;  /* distinct candidates that do not take part */
-    int64_t *exclude;   /* sorted copy of relevance->exclude */
+    int threads;
+    entry *entries;    /* query q's: from relevance->start[q] on, the worst first */
+    float *low, *high; /* of each entry: a higher score is surely better, a lower one worse */
+    int64_t *kept;     /* how many of them take part */
+    int64_t *excluded; /* distinct candidates that do not take part */
+    int64_t *exclude;  /* sorted copy of relevance->exclude */
+    /* Per thread and entry: candidates that come before this one and not before the next; in the
+       end, in the first thread's array: that come before this one. */
+    int64_t **before;
     float **units;      /* per thread: AK_SCORE_ROWS unit rows of candidates */
     float **queries_of; /* per thread: one unit query */
     float **scores;     /* per thread: AK_SCORE_ROWS x LANES */
 } ranking_work;
 
-/* Up to BLOCK_QUERIES queries, in panels of 32. For panel p and step w, lane i holds the bounds of
-   the w-th worst relevant candidate of query 32 p + i, infinity where it has fewer. */
+/* Up to BLOCK_QUERIES queries, in panels of 32. */
 typedef struct query_block {
     int64_t first, count, dim;
     float *units, *panels;
-    int64_t steps[BLOCK_QUERIES / LANES];
-    float *low[BLOCK_QUERIES / LANES], *high[BLOCK_QUERIES / LANES];
+    float thresholds[BLOCK_QUERIES]; /* a lower score comes before no relevant candidate */
 } query_block;
 
 /* ---- the relevant candidates, exactly ---- */
@@ -87,6 +90,17 @@ static bool is_excluded(const ranking_work *w, int64_t q, int64_t id)
     return bsearch(&id, ids, (size_t)w->excluded[q], sizeof *ids, ascending) != NULL;
 }
 
+/* Every number is better than a NaN. */
+static void set_bounds(ranking_work *w, int64_t q, double slack)
+{
+    for (int64_t e = w->relevance->start[q]; e < w->relevance->start[q] + w->kept[q]; e++) {
+        double similarity = w->entries[e].hit.similarity;
+        bool number = !isnan(similarity);
+        w->low[e] = number ? nextafterf((float)(similarity - slack), -INFINITY) : -INFINITY;
+        w->high[e] = number ? nextafterf((float)(similarity + slack), INFINITY) : -INFINITY;
+    }
+}
+
 /* Entries of query q: relevant, not excluded, each candidate once. */
 static void find_entries(ranking_work *w, int64_t q, float *query, float *row)
 {
@@ -101,7 +115,7 @@ static void find_entries(ranking_work *w, int64_t q, float *query, float *row)
             continue;
         unit_row(w->candidates, r->candidate[i], row);
         float similarity = ak_similarity(query, row, w->candidates.columns);
-        entries[count++] = (entry){{r->candidate[i], similarity}, gain, 0};
+        entries[count++] = (entry){{r->candidate[i], similarity}, gain};
     }
     if (count)
         qsort(entries, (size_t)count, sizeof *entries, worst_first);
@@ -109,110 +123,57 @@ static void find_entries(ranking_work *w, int64_t q, float *query, float *row)
         if (i == 0 || entries[i].hit.id != entries[i - 1].hit.id)
             entries[kept++] = entries[i];
     w->kept[q] = kept;
-}
-
-/* Every candidate is counted; the excluded ones are taken away again. */
-static void uncount_excluded(ranking_work *w, int64_t q, float *query, float *row)
-{
-    if (!w->excluded[q] || !w->kept[q])
-        return;
-    entry *entries = w->entries + w->relevance->start[q];
-    const int64_t *ids = w->exclude + w->relevance->exclude_start[q];
-    unit_row(w->queries, q, query);
-    for (int64_t i = 0; i < w->excluded[q]; i++) {
-        unit_row(w->candidates, ids[i], row);
-        akin_hit hit = {ids[i], ak_similarity(query, row, w->candidates.columns)};
-        for (int64_t e = 0; e < w->kept[q] && ak_hit_compare(hit, entries[e].hit) < 0; e++)
-            entries[e].before--;
-    }
+    set_bounds(w, q, ak_similarity_slack(query, w->queries.columns, 1));
 }
 
 /* ---- counting, tile by tile ---- */
 
-static akin_status make_bounds(const ranking_work *w, query_block *b, int64_t p, akin_arena *arena,
-                               akin_error *error)
+/* Entries first .. first + count are sorted: how many at their beginning have high < score. The
+   comparison becomes a conditional move: a branch would be mispredicted every second time. */
+static int64_t surely_passed(const float *high, int64_t count, float score)
 {
-    int64_t first = p * LANES, count = b->count - first < LANES ? b->count - first : LANES;
-    b->steps[p] = 0;
-    for (int64_t i = 0; i < count; i++) {
-        int64_t kept = w->kept[b->first + first + i];
-        b->steps[p] = kept > b->steps[p] ? kept : b->steps[p];
+    int64_t base = 0;
+    for (int64_t half; count > 1; count -= half) {
+        half = count / 2;
+        base += score > high[base + half - 1] ? half : 0;
     }
-    float *low = ak_arena_new(arena, float, b->steps[p] * LANES);
-    float *high = ak_arena_new(arena, float, b->steps[p] * LANES);
-    if (!low || !high)
-        return ak_fail_memory(error);
-    for (int64_t j = 0; j < b->steps[p] * LANES; j++)
-        low[j] = high[j] = INFINITY;
-    for (int64_t i = 0; i < count; i++) {
-        int64_t q = b->first + first + i;
-        const entry *entries = w->entries + w->relevance->start[q];
-        double slack = ak_similarity_slack(b->units + (first + i) * b->dim, b->dim, 1);
-        for (int64_t e = 0; e < w->kept[q]; e++) {
-            double similarity = entries[e].hit.similarity;
-            low[e * LANES + i] = nextafterf((float)(similarity - slack), -INFINITY);
-            high[e * LANES + i] = nextafterf((float)(similarity + slack), INFINITY);
-        }
-    }
-    b->low[p] = low;
-    b->high[p] = high;
-    return AKIN_OK;
+    return base + (score > high[base]);
 }
 
-/* Per lane: scores surely above the bounds, and scores that are not surely below. */
-AK_KERNEL static void count_lanes(const float *scores, int64_t rows, const float *low,
-                                  const float *high, int32_t *above, int32_t *maybe)
+/* How many of query q's entries the candidate comes before: the first ones, for they are the worst.
+   query, row: the unit rows, which are looked at if the score does not decide. */
+static int64_t find_place(const ranking_work *w, int64_t q, float score, int64_t id,
+                          const float *query, const float *row)
 {
-    int32_t over[LANES] = {0}, not_under[LANES] = {0};
-    for (int64_t j = 0; j < rows; j++, scores += LANES) {
-        for (int i = 0; i < LANES; i++) {
-            over[i] += scores[i] > high[i];
-            not_under[i] += !(scores[i] < low[i]);
-        }
-    }
-    memcpy(above, over, sizeof over);
-    memcpy(maybe, not_under, sizeof not_under);
+    int64_t start = w->relevance->start[q], count = w->kept[q];
+    int64_t place = surely_passed(w->high + start, count, score);
+    if (place == count || score < w->low[start + place])
+        return place;
+    akin_hit hit = {id, ak_similarity(query, row, w->queries.columns)};
+    while (place < count && ak_hit_compare(hit, w->entries[start + place].hit) < 0)
+        place++;
+    return place;
 }
 
-/* Candidates within the bounds, decided one by one. */
-static int64_t decide(const query_block *b, int64_t lane, const float *scores, int64_t first,
-                      int64_t rows, const float *units, float low, float high, akin_hit hit)
+/* Candidates first .. first + rows, whose unit rows and scores are given, against the panel that
+   begins with query i of the block. */
+static void count_panel(const ranking_work *w, const query_block *b, int64_t i, const float *scores,
+                        int64_t first, int64_t rows, const float *units, int64_t *before)
 {
-    int64_t before = 0;
-    for (int64_t j = 0; j < rows; j++) {
-        float score = scores[j * LANES + lane % LANES];
-        if (score < low || score > high)
-            continue;
-        float similarity = ak_similarity(b->units + lane * b->dim, units + j * b->dim, b->dim);
-        before += ak_hit_compare((akin_hit){first + j, similarity}, hit) < 0;
-    }
-    return before;
-}
-
-/* Candidates first .. first + rows against panel p. From the worst relevant candidates upwards,
-   until nothing here reaches any of them. */
-static void count_panel(ranking_work *w, const query_block *b, int64_t p, const float *scores,
-                        int64_t first, int64_t rows, const float *units)
-{
-    int64_t lanes = b->count - p * LANES < LANES ? b->count - p * LANES : LANES;
-    for (int64_t e = 0; e < b->steps[p]; e++) {
-        int32_t above[LANES], maybe[LANES], reached = 0;
-        const float *low = b->low[p] + e * LANES, *high = b->high[p] + e * LANES;
-        count_lanes(scores, rows, low, high, above, maybe);
-        for (int64_t i = 0; i < lanes; i++) {
-            int64_t q = b->first + p * LANES + i, before = above[i];
-            if (e >= w->kept[q] || !maybe[i])
+    int64_t lanes = b->count - i < LANES ? b->count - i : LANES;
+    const float *thresholds = b->thresholds + i;
+    int64_t j = ak_score_next(scores, 0, rows, thresholds);
+    for (; j < rows; j = ak_score_next(scores, j + 1, rows, thresholds)) {
+        for (int64_t lane = 0; lane < lanes; lane++) {
+            int64_t q = b->first + i + lane, start = w->relevance->start[q];
+            float score = scores[j * LANES + lane];
+            if (score < thresholds[lane] || !w->kept[q])
                 continue;
-            reached = 1;
-            entry *relevant = w->entries + w->relevance->start[q] + e;
-            if (maybe[i] > above[i])
-                before += decide(b, p * LANES + i, scores, first, rows, units, low[i], high[i],
-                                 relevant->hit);
-#pragma omp atomic
-            relevant->before += before;
+            int64_t place = find_place(w, q, score, first + j, b->units + (i + lane) * b->dim,
+                                       units + j * b->dim);
+            if (place > 0)
+                before[start + place - 1]++;
         }
-        if (!reached)
-            break;
     }
 }
 
@@ -227,17 +188,21 @@ static akin_status make_block(const ranking_work *w, query_block *b, akin_arena 
     ak_unit_rows(w->queries.data + b->first * w->queries.stride, b->count, b->dim,
                  w->queries.stride, b->units);
     ak_score_pack(b->units, b->count, b->dim, b->panels);
-    for (int64_t p = 0; p < panels; p++)
-        AK_TRY(make_bounds(w, b, p, arena, error));
+    for (int64_t i = 0; i < BLOCK_QUERIES; i++) {
+        int64_t q = b->first + i;
+        bool any = i < b->count && w->kept[q] > 0;
+        b->thresholds[i] = any ? w->low[w->relevance->start[q]] : INFINITY;
+    }
     return AKIN_OK;
 }
 
-static void count_block(ranking_work *w, const query_block *b)
+static void count_block(const ranking_work *w, const query_block *b)
 {
     int64_t n = w->candidates.rows, pieces = (n + AK_SCORE_ROWS - 1) / AK_SCORE_ROWS;
 #pragma omp parallel for schedule(dynamic, 4)
     for (int64_t piece = 0; piece < pieces; piece++) {
-        float *units = w->units[omp_get_thread_num()], *scores = w->scores[omp_get_thread_num()];
+        int thread = omp_get_thread_num();
+        float *units = w->units[thread], *scores = w->scores[thread];
         int64_t first = piece * AK_SCORE_ROWS;
         int64_t rows = n - first < AK_SCORE_ROWS ? n - first : AK_SCORE_ROWS;
         ak_unit_rows(w->candidates.data + first * w->candidates.stride, rows, b->dim,
@@ -245,8 +210,36 @@ static void count_block(ranking_work *w, const query_block *b)
         for (int64_t i = 0; i < b->count; i += LANES) {
             ak_score(b->units + i * b->dim, b->count - i < LANES ? b->count - i : LANES,
                      b->panels + i * b->dim, units, rows, b->dim, scores);
-            count_panel(w, b, i / LANES, scores, first, rows, units);
+            count_panel(w, b, i, scores, first, rows, units, w->before[thread]);
         }
+    }
+}
+
+/* The threads' counts of query q together, and from "before this one and not the next" to "before
+   this one". */
+static void sum_counts(const ranking_work *w, int64_t q)
+{
+    int64_t start = w->relevance->start[q], running = 0;
+    for (int64_t e = start + w->kept[q] - 1; e >= start; e--) {
+        for (int t = 0; t < w->threads; t++)
+            running += w->before[t][e];
+        w->before[0][e] = running;
+    }
+}
+
+/* Every candidate was counted; the excluded ones are taken away again. */
+static void uncount_excluded(const ranking_work *w, int64_t q, float *query, float *row)
+{
+    if (!w->excluded[q] || !w->kept[q])
+        return;
+    int64_t start = w->relevance->start[q];
+    const int64_t *ids = w->exclude + w->relevance->exclude_start[q];
+    unit_row(w->queries, q, query);
+    for (int64_t i = 0; i < w->excluded[q]; i++) {
+        unit_row(w->candidates, ids[i], row);
+        int64_t place = find_place(w, q, NAN, ids[i], query, row); /* always exactly */
+        for (int64_t e = 0; e < place; e++)
+            w->before[0][start + e]--;
     }
 }
 
@@ -255,27 +248,33 @@ static void count_block(ranking_work *w, const query_block *b)
 static akin_status make_work(ranking_work *w, akin_arena *arena, akin_error *error)
 {
     int64_t queries = w->relevance->queries, dim = w->queries.columns;
+    int64_t total = w->relevance->start[queries];
     int64_t excluded = w->relevance->exclude_start ? w->relevance->exclude_start[queries] : 0;
-    int threads = omp_get_max_threads();
-    w->entries = ak_arena_new(arena, entry, w->relevance->start[queries]);
+    w->threads = omp_get_max_threads();
+    w->entries = ak_arena_new(arena, entry, total);
+    w->low = ak_arena_new(arena, float, total);
+    w->high = ak_arena_new(arena, float, total);
     w->kept = ak_arena_new(arena, int64_t, queries);
     w->excluded = ak_arena_new(arena, int64_t, queries);
     w->exclude = ak_arena_new(arena, int64_t, excluded);
-    w->units = ak_arena_new(arena, float *, threads);
-    w->queries_of = ak_arena_new(arena, float *, threads);
-    w->scores = ak_arena_new(arena, float *, threads);
-    if (!w->entries || !w->kept || !w->excluded || !w->exclude || !w->units || !w->queries_of ||
-        !w->scores)
+    w->before = ak_arena_new(arena, int64_t *, w->threads);
+    w->units = ak_arena_new(arena, float *, w->threads);
+    w->queries_of = ak_arena_new(arena, float *, w->threads);
+    w->scores = ak_arena_new(arena, float *, w->threads);
+    if (!w->entries || !w->low || !w->high || !w->kept || !w->excluded || !w->exclude ||
+        !w->before || !w->units || !w->queries_of || !w->scores)
         return ak_fail_memory(error);
-    for (int t = 0; t < threads; t++) {
+    memset(w->excluded, 0, (size_t)queries * sizeof *w->excluded);
+    for (int t = 0; t < w->threads; t++) {
+        w->before[t] = ak_arena_new(arena, int64_t, total);
         w->units[t] = ak_arena_new(arena, float, AK_SCORE_ROWS *dim);
         w->queries_of[t] = ak_arena_new(arena, float, dim);
         w->scores[t] = ak_arena_new(arena, float, AK_SCORE_ROWS *LANES);
-        if (!w->units[t] || !w->queries_of[t] || !w->scores[t])
+        if (!w->before[t] || !w->units[t] || !w->queries_of[t] || !w->scores[t])
             return ak_fail_memory(error);
+        memset(w->before[t], 0, (size_t)total * sizeof(int64_t));
+        memset(w->scores[t], 0, AK_SCORE_ROWS * LANES * sizeof(float));
     }
-    if (queries)
-        memset(w->excluded, 0, (size_t)queries * sizeof *w->excluded);
     return AKIN_OK;
 }
 
@@ -297,9 +296,9 @@ static akin_status make_rankings(const ranking_work *w, akin_arena *arena, akin_
     for (int64_t q = 0; q < queries; q++) {
         int64_t start = w->relevance->start[q], kept = w->kept[q];
         for (int64_t i = 0; i < kept; i++) {
-            const entry *e = w->entries + start + kept - 1 - i;
-            ranks[start + i] = e->before + 1;
-            gains[start + i] = ideal[start + i] = e->gain;
+            int64_t e = start + kept - 1 - i;
+            ranks[start + i] = w->before[0][e] + 1;
+            gains[start + i] = ideal[start + i] = w->entries[e].gain;
         }
         if (kept)
             qsort(ideal + start, (size_t)kept, sizeof *ideal, falling);
@@ -330,8 +329,10 @@ static akin_status rank_all(ranking_work *w, akin_arena *work, akin_arena *block
         count_block(w, &b);
     }
 #pragma omp parallel for schedule(dynamic, 16)
-    for (int64_t q = 0; q < queries; q++)
+    for (int64_t q = 0; q < queries; q++) {
+        sum_counts(w, q);
         uncount_excluded(w, q, w->queries_of[omp_get_thread_num()], w->units[omp_get_thread_num()]);
+    }
     return AKIN_OK;
 }
 
