@@ -252,20 +252,38 @@ akin_status ak_writer_printf(ak_writer *w, akin_error *error, const char *format
     return status;
 }
 
-bool ak_sync_parent(const char *path)
+int ak_parent_open(const char *path)
 {
     char *parent = ak_path_parent(path);
     if (!parent) {
         errno = ENOMEM;
-        return false;
+        return -1;
     }
     int folder = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0 && errno == EACCES) /* one may write into a folder that one may not read */
+        folder = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
     ak_free(parent);
-    if (folder < 0)
-        return errno == EACCES; /* one may write into a folder that one may not read */
-    bool ok = fsync(folder) == 0 || errno == EINVAL || errno == ENOTSUP;
+    return folder;
+}
+
+bool ak_parent_sync(int folder)
+{
+    bool ok = fsync(folder) == 0 || errno == EINVAL || errno == ENOTSUP || errno == EBADF;
     close_keeping_errno(folder);
     return ok;
+}
+
+/* Everything that can fail before the rename is done before it. */
+static bool rename_and_sync(const char *from, const char *to)
+{
+    int folder = ak_parent_open(to);
+    if (folder < 0)
+        return false;
+    if (rename(from, to)) {
+        close_keeping_errno(folder);
+        return false;
+    }
+    return ak_parent_sync(folder);
 }
 
 /* False with errno set. Devices and pipes cannot be synced, which is no failure. */
@@ -281,7 +299,7 @@ static bool finish(ak_writer *w)
     w->file = -1;
     if (closed)
         return false;
-    return !w->temporary || (rename(w->temporary, w->path) == 0 && ak_sync_parent(w->path));
+    return !w->temporary || rename_and_sync(w->temporary, w->path);
 }
 
 akin_status ak_writer_commit(ak_writer *w, akin_error *error)

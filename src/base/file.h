@@ -43,9 +43,8 @@ bool ak_path_has_suffix(const char *path, const char *suffix);
 char *ak_path_join(const char *folder, const char *name);
 char *ak_path_parent(const char *path); /* "." for a bare name */
 char *ak_path_absolute(const char *path);
-char *ak_path_trim(const char *path);       /* without slashes at the end */
-const char *ak_path_base(const char *path); /* points into path */
-bool ak_sync_parent(const char *path);      /* fsync of its folder; false with errno set */
+char *ak_path_trim(const char *path);                             /* without slashes at the end */
+const char *ak_path_base(const char *path);                       /* points into path */
 akin_status ak_make_folders(const char *path, akin_error *error); /* mkdir -p */
 akin_status ak_copy_folder(const char *from, const char *to, akin_error *error);
 akin_status ak_copy_file(const char *from, const char *to, akin_error *error);
@@ -54,6 +53,11 @@ void ak_remove_tree(const char *path);
 akin_status ak_temporary_folder(char **out, akin_error *error);
 /* A file that is not there is removed already. */
 akin_status ak_file_remove(const char *path, akin_error *error);
+
+/* The folder of `path`, opened before a rename and synced after it. -1 and false with errno set;
+   the sync closes the folder. */
+int ak_parent_open(const char *path);
+bool ak_parent_sync(int folder);
 
 /* Names in a folder, sorted, without . and ..; free with ak_names_free. */
 akin_status ak_list_folder(char ***names, int64_t *count, const char *path, akin_error *error);

@@ -133,14 +133,15 @@ static bool sync_folder(const char *path)
 akin_status ak_folder_commit(char *temporary, const char *path, bool replace, akin_error *error)
 {
     char *target = ak_path_trim(path);
+    int parent = target ? ak_parent_open(target) : -1;
     akin_status status = AKIN_OK;
     if (!target)
         status = ak_fail_memory(error);
-    else if (!sync_folder(temporary) || !put_in_place(temporary, target, replace))
+    else if (parent < 0 || !sync_folder(temporary) || !put_in_place(temporary, target, replace))
         status = errno == EEXIST ? fail_exists(error, path) : fail(error, "write", path);
     if (status)
         ak_remove_tree(temporary);
-    else if (!ak_sync_parent(target))
+    if (parent >= 0 && !ak_parent_sync(parent) && !status)
         status = fail(error, "write", path);
     ak_free(target);
     ak_free(temporary);

@@ -33,9 +33,10 @@ static akin_status parse_failed(const json_error_t *e, const char *name, int64_t
                          "not valid JSON: %s", e->text);
 }
 
-/* Hugging Face writes "no limit" as the whole number 10^30, which jansson refuses: such a document
-   is read again with its whole numbers as doubles, and those that are exact are made whole again
-   (which 1.0 becomes too in such a document). */
+/* A failure is looked at twice, for two reasons. Hugging Face writes "no limit" as the whole number
+   10^30, which jansson refuses: such a document is read with its whole numbers as doubles, and
+   those that are exact are made whole again (which 1.0 becomes too in such a document). And jansson
+   calls some failures of its allocator bad syntax: bad syntax is still bad the second time. */
 static json_t *load(const char *text, size_t size, bool *oversized, json_error_t *e)
 {
     if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
@@ -44,8 +45,8 @@ static json_t *load(const char *text, size_t size, bool *oversized, json_error_t
     }
     json_t *root = json_loadb(text, size, FLAGS, e);
     *oversized = !root && json_error_code(e) == json_error_numeric_overflow;
-    if (*oversized)
-        root = json_loadb(text, size, FLAGS | JSON_DECODE_INT_AS_REAL, e);
+    if (!root)
+        root = json_loadb(text, size, FLAGS | (*oversized ? JSON_DECODE_INT_AS_REAL : 0), e);
     return root;
 }
 
