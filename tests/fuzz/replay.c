@@ -1,5 +1,5 @@
-/* Feeds every file of the folders given as arguments to a fuzz target: as it is, cut short, and with
-   single bits flipped (at fixed places, so that a failure comes again). Needs no clang. */
+/* Feeds every file of the folders given as arguments to a fuzz target: as it is, cut short, and
+   with single bits flipped (at fixed places, so that a failure comes again). Needs no clang. */
 #include "fuzz.h"
 
 #include <dirent.h>
