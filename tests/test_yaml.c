@@ -111,6 +111,7 @@ static void structures_are_read(void **state)
         {"", "null"},
         {"# only a comment\n", "null"},
         {"---\n...\n", "null"},
+        {"%YAML 1.2\n---\na: 50%\n", "{\"a\": \"50%\"}"},
         {"- 1\n- - 2\n  - 3\n- {a: [x, y]}\n", "[1, [2, 3], {\"a\": [\"x\", \"y\"]}]"},
         {"a:\n  b:\n    c: 1\nd: 2\n", "{\"a\": {\"b\": {\"c\": 1}}, \"d\": 2}"},
         {"a:\nb:\n- x\n", "{\"a\": null, \"b\": [\"x\"]}"},
@@ -191,6 +192,8 @@ static void bad_documents_are_refused_with_their_place(void **state)
         {"a: !x [1]\n", AKIN_ERR_UNSUPPORTED, 1, "tags are not supported"},
         {"a: 1\nb: \xff\n", AKIN_ERR_FORMAT, 2, "not valid UTF-8 (byte ff)"},
         {"a: \"\\0\"\n\"\\0\": 1\n", AKIN_ERR_FORMAT, 2, "NUL"},
+        {"%%%\n", AKIN_ERR_UNSUPPORTED, 1, "directives (%...) are not supported"},
+        {"\n%YAML 1.1\n---\n", AKIN_ERR_UNSUPPORTED, 2, "except %YAML 1.2"},
         {"a: @x\n", AKIN_ERR_FORMAT, 1, "r.yaml:1:4"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -217,7 +220,7 @@ static void refuse(const char *text, size_t size, const char *part)
 static void depth_and_size_have_limits(void **state)
 {
     (void)state;
-    static char text[(4 << 20) + 2];
+    static char text[(256 << 10) + 2];
     memset(text, '[', 100);
     memset(text + 100, ']', 100);
     text[200] = 0;
@@ -225,14 +228,14 @@ static void depth_and_size_have_limits(void **state)
     memset(text, '[', 101);
     refuse(text, 101, "r.yaml:1:101: nested deeper than 100 levels");
     memset(text, '[', sizeof text);
-    refuse(text, 1 << 20, "nested deeper");
-    for (size_t i = 0; i < 1 << 20; i++)
+    refuse(text, 256 << 10, "nested deeper");
+    for (size_t i = 0; i < 256 << 10; i++)
         text[i] = i % 2 ? ' ' : '-';
-    refuse(text, 1 << 20, "nested deeper");
+    refuse(text, 256 << 10, "nested deeper");
     memset(text, '{', sizeof text);
-    refuse(text, 1 << 20, "r.yaml:1:");
+    refuse(text, 256 << 10, "r.yaml:1:");
     memset(text, '#', sizeof text);
-    refuse(text, sizeof text, "larger than 4 MB");
+    refuse(text, sizeof text, "larger than 256 kB");
     refuse("a: 1\n\0b", 7, "r.yaml:2: a NUL byte");
     size_t used = 0;
     for (int i = 0; i <= 10000; i++)

@@ -75,9 +75,9 @@ void ak_json_write_string(ak_text *out, const char *text, size_t size);
 void ak_json_route_allocations(bool through_akin);
 
 /* yaml.c: YAML 1.2 (`no` stays text). A number, true, false and null keep their text in `string`. A
-   member has the place of its key. Refused: duplicate keys, aliases, tags but !!str, a second
-   document, depth over 100, more than 4 MB. `name` NULL: the text is no file's, nodes get no
-   places. */
+   member has the place of its key. Refused: duplicate keys, aliases, tags but !!str, directives, a
+   second document, depth over 100, more than 256 kB. `name` NULL: the text is no file's, nodes get
+   no places. */
 akin_status ak_yaml_parse(ak_value **out, akin_arena *arena, const char *text, size_t size,
                           const char *name, akin_error *error);
 akin_status ak_yaml_read(ak_value **out, akin_arena *arena, const char *path, akin_error *error);

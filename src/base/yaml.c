@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define MAX_DEPTH 100
-#define MAX_SIZE (4 << 20)
+#define MAX_SIZE (256 << 10)
 #define MAX_MEMBERS 10000 /* of one map: looking for duplicates costs the square */
 
 typedef struct place {
@@ -323,12 +323,28 @@ static int64_t line_of(const char *text, size_t position)
     return line;
 }
 
+/* libfyaml passes over directives that it does not know, in the square of their length. */
+static akin_status check_directives(const builder *b, const char *text, size_t size)
+{
+    static const char known[] = "%YAML 1.2", mark[] = "\xEF\xBB\xBF";
+    for (size_t i = 0; i < size; i++) {
+        bool first = i == 0 || text[i - 1] == '\n' || text[i - 1] == '\r' ||
+                     (i >= 3 && memcmp(text + i - 3, mark, 3) == 0);
+        if (text[i] != '%' || !first ||
+            (size - i >= strlen(known) && memcmp(text + i, known, strlen(known)) == 0))
+            continue;
+        return ak_fail_at(b->error, AKIN_ERR_UNSUPPORTED, b->name, line_of(text, i),
+                          "directives (%%...) are not supported, except %%YAML 1.2");
+    }
+    return AKIN_OK;
+}
+
 /* What libfyaml need not see. */
 static akin_status check_text(const builder *b, const char *text, size_t size)
 {
     if (size > MAX_SIZE)
         return ak_fail_at(b->error, AKIN_ERR_FORMAT, b->name, 0,
-                          "larger than 4 MB, which no recipe is");
+                          "larger than 256 kB, which no recipe is");
     size_t valid = ak_utf8_valid(text, size);
     const char *nul = memchr(text, 0, size);
     if (nul && (size_t)(nul - text) < valid)
@@ -337,7 +353,7 @@ static akin_status check_text(const builder *b, const char *text, size_t size)
     if (valid < size)
         return ak_fail_at(b->error, AKIN_ERR_FORMAT, b->name, line_of(text, valid),
                           "not valid UTF-8 (byte %02x)", (unsigned char)text[valid]);
-    return AKIN_OK;
+    return check_directives(b, text, size);
 }
 
 akin_status ak_yaml_parse(ak_value **out, akin_arena *arena, const char *text, size_t size,
