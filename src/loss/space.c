@@ -15,6 +15,7 @@ static bool is_product(ak_distance distance)
 
 void ak_matrix_zero(akin_matrix x)
 {
+#pragma omp parallel for schedule(static) if (x.rows * x.columns >= AK_PARALLEL_FROM)
     for (int64_t i = 0; i < x.rows; i++)
         memset(x.data + i * x.stride, 0, (size_t)x.columns * sizeof(float));
 }
