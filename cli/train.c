@@ -158,8 +158,11 @@ static int save(akin_model *model, const char *output, const akin_fit_summary *s
                 const char *monitor, const char *checkpoint)
 {
     akin_error error = {0};
-    if (akin_model_save(model, output, options.force, &error))
-        return cli_fail(&error);
+    if (akin_model_save(model, output, options.force, &error)) {
+        int result = cli_fail(&error);
+        cli_say("what was trained is in %s: save it with --resume %s", checkpoint, checkpoint);
+        return result;
+    }
     tell(summary, output, monitor);
     remove_checkpoint(checkpoint);
     return CLI_DONE;
