@@ -134,7 +134,7 @@ static bool same(akin_hit a, akin_hit b)
     return a.id == b.id && !memcmp(&a.similarity, &b.similarity, sizeof(float));
 }
 
-/* Against a sort of all similarities; and every query alone, which takes another path. */
+/* Against a sort of all similarities; and some queries alone, which takes another path. */
 static void check_topk(const float *queries, int64_t q, const float *base, int64_t n, int64_t dim,
                        int64_t k, double norm)
 {
@@ -145,11 +145,13 @@ static void check_topk(const float *queries, int64_t q, const float *base, int64
         for (int64_t j = 0; j < n; j++)
             all[j] = (akin_hit){j, ak_similarity(queries + i * dim, base + j * dim, dim)};
         qsort(all, (size_t)n, sizeof *all, by_rank);
-        assert_int_equal(ak_topk(alone, queries + i * dim, 1, base, n, dim, k, norm, NULL),
-                         AKIN_OK);
+        bool one = i % 7 == 0;
+        if (one)
+            assert_int_equal(ak_topk(alone, queries + i * dim, 1, base, n, dim, k, norm, NULL),
+                             AKIN_OK);
         for (int64_t r = 0; r < k; r++) {
             akin_hit expected = r < n ? all[r] : (akin_hit){-1, 0};
-            if (!same(hits[i * k + r], expected) || !same(alone[r], expected))
+            if (!same(hits[i * k + r], expected) || (one && !same(alone[r], expected)))
                 fail_msg("q %lld n %lld dim %lld k %lld: query %lld place %lld", (long long)q,
                          (long long)n, (long long)dim, (long long)k, (long long)i, (long long)r);
         }
