@@ -1,5 +1,4 @@
-/* Data sets: gzip, counting, fingerprints, arrays in memory, the user's callbacks, failing memory.
- */
+/* Data sets: gzip, counting, fingerprints, arrays in memory, callbacks, failing memory. */
 #include "data_files.h"
 
 #include <fcntl.h>
@@ -124,6 +123,22 @@ static void test_fingerprint(void **state)
             assert_false(ak_hash_equal(hashes[i], hashes[j]));
     assert_true(ak_hash_equal(hashes[0], fingerprint("q.csv", csv, AKIN_PAIRS, NULL)));
     assert_true(ak_hash_equal(hashes[0], fingerprint("p.csv", csv, AKIN_PAIRS, &named)));
+}
+
+static void test_replaced_file_has_no_fingerprint(void **state)
+{
+    (void)state;
+    akin_dataset *dataset;
+    ak_hash hash;
+    const char *path = write_text("old.csv", "a,b\nx,y\n");
+    assert_ok(ak_dataset_open_file(&dataset, path, AKIN_PAIRS, NULL, NULL, told));
+    write_text("new.csv", "a,b\nx,other\n");
+    assert_int_equal(rename(test_path("new.csv"), path), 0);
+    assert_false(ak_dataset_fingerprint(dataset, &hash));
+    char *text = dataset_text(dataset);
+    assert_string_equal(text, "x|y|1|0\n");
+    ak_free(text);
+    akin_dataset_free(dataset);
 }
 
 /* The kept hash is believed while size and time are the same, and only then. */
@@ -288,6 +303,7 @@ int main(void)
         cmocka_unit_test(test_gzip_leaves_nothing),
         cmocka_unit_test(test_replaced_is_counted_once),
         cmocka_unit_test(test_fingerprint),
+        cmocka_unit_test(test_replaced_file_has_no_fingerprint),
         cmocka_unit_test(test_file_hash_is_kept),
         cmocka_unit_test(test_arrays),
         cmocka_unit_test(test_callbacks),

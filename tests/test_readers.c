@@ -338,12 +338,35 @@ static void test_missing_file(void **state)
     assert_non_null(strstr(error.message, "none.csv.gz"));
 }
 
+/* A corpus asks for fields that a header need not have: told by name, as for a data set. */
+static void test_corpus_column_missing(void **state)
+{
+    (void)state;
+    static const char *const fields[] = {"text", NULL};
+    akin_corpus *corpus;
+    akin_arena *arena;
+    akin_object object;
+    akin_error error = {0};
+    const char *path = write_text("c.csv", "id,texts\n1,x\n");
+    assert_ok(ak_corpus_open(&corpus, path, fields, NULL, NULL, told));
+    assert_ok(ak_arena_create(&arena, told));
+    assert_int_equal(ak_corpus_get(corpus, 0, arena, &object, &error), AKIN_ERR_FORMAT);
+    assert_int_equal(error.line, 1);
+    assert_non_null(strstr(error.message, "no column \"text\" (did you mean \"texts\"?)"));
+    ak_arena_free(arena);
+    akin_corpus_free(corpus);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),       cmocka_unit_test(test_nul_bytes),
-        cmocka_unit_test(test_large_text), cmocka_unit_test(test_labels),
-        cmocka_unit_test(test_bad),        cmocka_unit_test(test_missing_file),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_nul_bytes),
+        cmocka_unit_test(test_large_text),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_corpus_column_missing),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_missing_file),
     };
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

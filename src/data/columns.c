@@ -133,6 +133,8 @@ akin_status ak_columns_missing(ak_source *source, int64_t index, int field, akin
                                akin_error *error)
 {
     (void)arena;
+    if (source->place[field] < 0)
+        return no_column(source, source->name[field], error);
     return ak_fail_at(error, AKIN_ERR_FORMAT, source->path, ak_source_line(source, index),
                       "no \"%s\", which is column %lld", source->name[field],
                       (long long)source->place[field] + 1);

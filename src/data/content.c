@@ -1,7 +1,6 @@
 /* Hashes of files' contents, kept in the cache folder so that a start does not read a large file
    again: hashes/<hash of the absolute path> holds "akin-hash 1 SIZE MTIME HASH\n". A file changed
-   less than two seconds ago is hashed but not kept: it might change again within the clock's grain.
- */
+   less than two seconds ago is hashed but not kept: it might change within the clock's grain. */
 #include "data/data.h"
 
 #include <inttypes.h>

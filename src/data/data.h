@@ -21,14 +21,13 @@ akin_status ak_dataset_open_file(akin_dataset **out, const char *path, akin_samp
                                  akin_error *error);
 
 /* A hash of everything a data set holds (for a file: content hash, memoised by path, size and time,
-   fields and kind), so that its labels can be kept. false: it cannot name itself (user callbacks).
- */
+   fields and kind), so that its labels can be kept. false: it cannot name itself (a
+   user's callbacks, a file that was replaced since it was opened). */
 bool ak_dataset_fingerprint(const akin_dataset *dataset, ak_hash *fingerprint);
 const char *ak_dataset_name(const akin_dataset *dataset); /* "faq.jsonl", for messages */
 /* Invalid UTF-8 sequences replaced so far; a record that is read again is not counted again. */
 int64_t ak_dataset_replaced(const akin_dataset *dataset);
-/* An error about one sample: "faq.jsonl:17: ..." where it has a line, else "name: sample 16: ...".
- */
+/* An error about one sample: "faq.jsonl:17: ..." where it has a line, or "name: sample 16: ...". */
 akin_status ak_dataset_fail(const akin_dataset *dataset, int64_t index, akin_error *error,
                             akin_status status, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
@@ -93,7 +92,9 @@ void ak_table_free(ak_table *table);
 akin_status ak_table_save(const ak_table *table, const char *path, akin_error *error);
 akin_status ak_table_load(ak_table **out, const char *path, akin_error *error);
 
-/* akin_dataset_split with a say in what equal objects are: two views by a table of the data set. */
+/* akin_dataset_split with a say in what equal objects are: two views by a table of the data set.
+   The held-out part is at least half and at most one and a half times what `fraction` asks for,
+   else the split is refused; where there are many small parts it is exact. */
 akin_status ak_dataset_split(akin_dataset **train, akin_dataset **validation,
                              const akin_dataset *dataset, const ak_table *table, double fraction,
                              akin_split_by by, uint64_t seed, akin_error *error);

@@ -255,12 +255,21 @@ static void source_free(void *self)
     ak_free(source);
 }
 
+/* A file that was replaced since it was opened has another content than what is mapped. */
+static bool hash_source(ak_source *source)
+{
+    int64_t size, mtime;
+    return !ak_file_hash(&source->hash, source->path, source->cache_folder, NULL) &&
+           !ak_file_stamp(source->path, &size, &mtime, NULL) && size == source->file_size &&
+           mtime == source->file_mtime;
+}
+
 static bool source_fingerprint(const void *self, ak_hash *fingerprint)
 {
     ak_source *source = (ak_source *)self; /* the hash is kept: a memory, not a change */
     pthread_mutex_lock(&source->mutex);
     if (!source->hashed)
-        source->hashed = !ak_file_hash(&source->hash, source->path, source->cache_folder, NULL);
+        source->hashed = hash_source(source);
     bool known = source->hashed;
     ak_hash hash = source->hash;
     pthread_mutex_unlock(&source->mutex);
@@ -374,6 +383,7 @@ static akin_status try_first(ak_source *source, akin_error *error)
 /* Maps the file and finds its records; `format` and names are set. */
 static akin_status map_source(ak_source *source, akin_error *error)
 {
+    AK_TRY(ak_file_stamp(source->path, &source->file_size, &source->file_mtime, error));
     AK_TRY(ak_unpack_open(&source->map, source->path, source->cache_folder, error));
     AK_TRY(find_records(source, error));
     source->counted = ak_calloc((size_t)source->count / 8 + 1, sizeof *source->counted);

@@ -32,7 +32,8 @@ typedef struct ak_source {
     atomic_llong replaced;
 
     char *cache_folder;
-    pthread_mutex_t mutex; /* guards the two below */
+    int64_t file_size, file_mtime; /* when it was opened */
+    pthread_mutex_t mutex;         /* guards the two below */
     bool hashed;
     ak_hash hash;
 } ak_source;

@@ -1,7 +1,6 @@
 /* .gz files cannot be read from the middle: they are unpacked once. In the cache folder the copy is
    named by the hash of the packed bytes (unpacked/<hash>), so that a changed file never meets an
-   old copy; without a cache folder it lies in a temporary folder that is removed once it is mapped.
- */
+   old copy; without a cache folder it lies in a temporary folder, removed once it is mapped. */
 #include "data/source.h"
 
 static akin_status open_cached(ak_map *out, const char *path, const char *cache_folder,
