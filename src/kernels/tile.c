@@ -1,5 +1,15 @@
 /* Tiles: see tile.h. The body is written once for a constant number of rows, so that the compiler
-   keeps the accumulators in registers; a switch picks the height. */
+   keeps the accumulators in registers; a switch picks the height.
+
+   Why not a library. A row is a text's token: its bits must not depend on how many rows there are.
+   OpenBLAS and oneDNN's dnnl_sgemm do not promise that and do not keep it, and the assembly of
+   oneDNN 2.6's sgemm keeps data below the stack pointer, where a signal handler writes (a Ctrl-C
+   while training corrupted the heap). oneDNN's matmul primitive with packed weights was measured:
+   with AVX-512 it keeps the bits for every number of rows from 1 to 520 and survives signals, but
+   with AVX2 it falls back to sgemm and lost the bits in all 159 numbers of rows tried; bfloat16
+   without AVX512_BF16 goes the same way, at 30 GFLOP/s. The tile would have to stay for those
+   processors, for attention and for transposed products, and a second way of multiplying that is
+   used on some processors alone would gain at most a few percent there. */
 #include "kernels/tile.h"
 
 #include <string.h>
