@@ -1,0 +1,17 @@
+/* make_tiny_model FOLDER: a sentence-transformers folder for tests of programs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "tiny_model.h"
+
+int main(int argc, char **argv)
+{
+    tiny_options options = {.seed = 1, .normalize = true};
+    if (argc != 2)
+        return 2;
+    tiny_model(argv[1], &options);
+    return 0;
+}
