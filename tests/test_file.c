@@ -7,8 +7,30 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <zlib.h>
+
+/* ---- a file system with faults: these stand before the C library's ---- */
+
+static bool no_renameat2; /* as on NFS, or a kernel without it */
+static bool sync_fails;   /* as on a disk that lost what was written */
+
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    if (!no_renameat2)
+        return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
+    errno = EINVAL;
+    return -1;
+}
+
+int fsync(int file)
+{
+    if (!sync_fails)
+        return (int)syscall(SYS_fsync, file);
+    errno = EIO;
+    return -1;
+}
 
 /* Names in the scratch folder, "a b c"; what a failure leaves behind would show here. */
 static void assert_scratch_holds(const char *expected)
@@ -192,6 +214,24 @@ static void what_does_not_fit_leaves_the_old_file(void **state)
     assert_scratch_holds("f");
 }
 
+static void what_cannot_be_synced_leaves_the_old_file(void **state)
+{
+    (void)state;
+    akin_error e = {0};
+    char *temporary;
+    write_text(scratch_path("f"), "old");
+    assert_int_equal(ak_folder_begin(&temporary, scratch_path("model"), false, &e), AKIN_OK);
+    sync_fails = true;
+    akin_status file = ak_file_write(scratch_path("f"), "new", 3, &e);
+    akin_status folder = ak_folder_commit(temporary, scratch_path("model"), false, NULL);
+    sync_fails = false;
+    assert_int_equal(file, AKIN_ERR_IO);
+    assert_int_equal(folder, AKIN_ERR_IO);
+    assert_says(&e, "f: Input/output error");
+    assert_file_holds(scratch_path("f"), "old");
+    assert_scratch_holds("f");
+}
+
 static akin_status write_file(void *path, akin_error *error)
 {
     akin_status status = ak_file_write(path, "new", 3, error);
@@ -277,6 +317,31 @@ static void a_folder_appears_when_it_is_whole(void **state)
     assert_scratch_holds("model");
 }
 
+static akin_status replace_folder(void *path, akin_error *error)
+{
+    char *temporary;
+    AK_TRY(ak_folder_begin(&temporary, path, true, error));
+    return ak_folder_commit(temporary, path, true, error);
+}
+
+static void folders_are_replaced_without_exchange_too(void **state)
+{
+    (void)state;
+    const char *path = scratch_path("model");
+    no_renameat2 = true;
+    akin_status made = ak_folder_commit(begin_with_file(path, true, "one"), path, true, NULL);
+    akin_status changed = ak_folder_commit(begin_with_file(path, true, "two"), path, true, NULL);
+    char *temporary = begin_with_file(path, true, "three");
+    akin_status refused = ak_folder_commit(temporary, path, false, NULL);
+    int64_t failures = fail_each_allocation(replace_folder, (void *)path);
+    no_renameat2 = false;
+    assert_int_equal(made, AKIN_OK);
+    assert_int_equal(changed, AKIN_OK);
+    assert_int_equal(refused, AKIN_ERR_EXISTS);
+    assert_true(failures >= 4);
+    assert_scratch_holds("model");
+}
+
 static void a_folder_that_came_meanwhile_is_kept(void **state)
 {
     (void)state;
@@ -298,13 +363,6 @@ static void folders_that_cannot_be_are_named(void **state)
     assert_int_equal(ak_folder_begin(&temporary, scratch_path("no/model"), true, &e), AKIN_ERR_IO);
     assert_says(&e, "no/model: No such file");
     assert_null(temporary);
-}
-
-static akin_status replace_folder(void *path, akin_error *error)
-{
-    char *temporary;
-    AK_TRY(ak_folder_begin(&temporary, path, true, error));
-    return ak_folder_commit(temporary, path, true, error);
 }
 
 static void a_folder_without_memory_leaves_nothing(void **state)
@@ -628,9 +686,11 @@ int main(void)
         IN_SCRATCH(targets_that_cannot_be_are_named),
         IN_SCRATCH(a_full_disk_is_told_by_put_or_commit),
         IN_SCRATCH(what_does_not_fit_leaves_the_old_file),
+        IN_SCRATCH(what_cannot_be_synced_leaves_the_old_file),
         IN_SCRATCH(a_write_without_memory_leaves_the_old_file),
         IN_SCRATCH(writers_of_one_file_do_not_mix),
         IN_SCRATCH(a_folder_appears_when_it_is_whole),
+        IN_SCRATCH(folders_are_replaced_without_exchange_too),
         IN_SCRATCH(a_folder_that_came_meanwhile_is_kept),
         IN_SCRATCH(folders_that_cannot_be_are_named),
         IN_SCRATCH(a_folder_without_memory_leaves_nothing),
