@@ -54,7 +54,8 @@ def vocabulary(lowercase):
     t.train_from_iterator(SENTENCES * 3, trainers.WordPieceTrainer(
         vocab_size=1100, show_progress=False, special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]))
     vocab = t.get_vocab(with_added_tokens=True)
-    for c in list(range(0x21, 0x7f)) + [0x302e, 0x302f, 0x1d165, 0x1d16d, 0x16ff0, 0x1b44, 0x307, 0x111c9, 0x1c8a]:
+    for c in list(range(0x21, 0x7f)) + [0x302e, 0x302f, 0x1d165, 0x1d16d, 0x16ff0, 0x1b44, 0x307, 0x111c9, 0x1c8a,
+                                         0x8d4, 0x1dfb, 0x1e000, 0x1e944, 0x7fd]:
         for token in (chr(c), "##" + chr(c)):
             vocab.setdefault(token, len(vocab))
     return vocab
@@ -70,7 +71,8 @@ def texts(r):
                       for _ in range(r.randint(1, 9)))
     for _ in range(60):
         yield "a" + "".join(chr(r.choice([0x301, 0x327, 0x302e, 0x302f, 0x1d165, 0x1d16d, 0x16ff0, 0x1b44, 0x111c9,
-                                          0x1734, 0x93c, 0x5b0, 0xe38, 0x1e000, 0x8d4, 0x73f]))
+                                          0x1734, 0x93c, 0x5b0, 0xe38, 0x1e000, 0x8d4, 0x1dfb, 0x941,
+                                          0x1e944, 0x7fd]))
                             for _ in range(r.randint(1, 8)))
 
 
