@@ -78,6 +78,9 @@ static int print_table(const akin_evaluation *e)
         const akin_evaluation_row *row = &e->rows[i];
         if (isnan(row->base))
             printf("%-24s %8s %8.4f\n", row->name, "-", row->value);
+        else if (isnan(row->low))
+            printf("%-24s %8.4f %8.4f %+11.4f\n", row->name, row->base, row->value,
+                   row->difference);
         else
             printf("%-24s %8.4f %8.4f %+11.4f   %+.4f .. %+.4f\n", row->name, row->base,
                    row->value, row->difference, row->low, row->high);

@@ -134,8 +134,12 @@ akin_status ak_evaluator_embed(ak_evaluator *e, const ak_contents *contents, aki
 static akin_evaluation_row *add_row(ak_evaluator *e, const char *name, double value, double base)
 {
     akin_evaluation_row *row = &e->rows[e->row_count++];
-    *row = (akin_evaluation_row){
-        .name = name, .value = value, .base = base, .difference = NAN, .low = NAN, .high = NAN};
+    *row = (akin_evaluation_row){.name = name,
+                                 .value = value,
+                                 .base = base,
+                                 .difference = value - base,
+                                 .low = NAN,
+                                 .high = NAN};
     return row;
 }
 
