@@ -51,6 +51,27 @@ void akin_context_on_interrupt(akin_context *context, const volatile int *flag)
     context->interrupt = flag;
 }
 
+akin_status ak_class_options(ak_value **out, akin_arena *arena, const char *type,
+                             const char *options, const char *name, akin_error *error)
+{
+    *out = NULL;
+    ak_value *map = NULL;
+    if (options)
+        AK_TRY(ak_yaml_parse(&map, arena, options, strlen(options), name, error));
+    if (map && map->kind != AK_NULL && map->kind != AK_MAP)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "%s: found %s, expected a map such as {key: value}",
+                       name, ak_value_kind_name(map->kind));
+    if (ak_value_get(map, "type"))
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "%s: the type is given already: \"%s\"", name,
+                       type);
+    if (!map || map->kind == AK_NULL)
+        map = ak_value_new_map(arena);
+    if (!ak_value_add_string(arena, map, "type", type))
+        return ak_fail_memory(error);
+    *out = map;
+    return AKIN_OK;
+}
+
 akin_status ak_check_interrupt(const akin_context *context, akin_error *error)
 {
     if (context && context->interrupt && *context->interrupt)

@@ -42,6 +42,10 @@ akin_status ak_class_register(akin_context *context, ak_class_kind kind,
 const void *ak_class_at(const akin_context *context, ak_class_kind kind,
                         const void *const *built_in, int64_t number);
 
+/* "{path: x}" of a C caller, with the type beside it, as the map that a recipe would have. */
+akin_status ak_class_options(ak_value **out, akin_arena *arena, const char *type,
+                             const char *options, const char *name, akin_error *error);
+
 /* AKIN_ERR_INTERRUPTED when the user's flag is up. */
 akin_status ak_check_interrupt(const akin_context *context, akin_error *error);
 

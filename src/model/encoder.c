@@ -90,19 +90,14 @@ akin_status ak_encoder_make(akin_encoder **out, akin_context *context, const ak_
     return AKIN_OK;
 }
 
-/* "{path: x}" of a C caller with its type beside it becomes the same map a recipe has. */
 akin_status akin_encoder_create(akin_encoder **out, akin_context *context, const char *type,
                                 const char *options, akin_error *error)
 {
     *out = NULL;
     akin_arena *arena;
     AK_TRY(ak_arena_create(&arena, error));
-    ak_value *map = ak_value_new_map(arena);
-    akin_status status = map ? AKIN_OK : ak_fail_memory(error);
-    if (!status && options)
-        status = ak_yaml_parse(&map, arena, options, strlen(options), "encoder options", error);
-    if (!status && !ak_value_add_string(arena, map, "type", type))
-        status = ak_fail_memory(error);
+    ak_value *map;
+    akin_status status = ak_class_options(&map, arena, type, options, "encoder options", error);
     if (!status)
         status = ak_encoder_make(out, context, map, "encoder options", ".", AKIN_AS_SAVED, false,
                                  error);

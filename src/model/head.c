@@ -63,12 +63,8 @@ akin_status akin_head_create(akin_head **out, akin_context *context, const char 
                        (long long)input_dim);
     akin_arena *arena;
     AK_TRY(ak_arena_create(&arena, error));
-    ak_value *map = ak_value_new_map(arena);
-    akin_status status = map ? AKIN_OK : ak_fail_memory(error);
-    if (!status && options)
-        status = ak_yaml_parse(&map, arena, options, strlen(options), "head options", error);
-    if (!status && !ak_value_add_string(arena, map, "type", type))
-        status = ak_fail_memory(error);
+    ak_value *map;
+    akin_status status = ak_class_options(&map, arena, type, options, "head options", error);
     if (!status)
         status = ak_head_make(out, context, map, "head options", input_dim, error);
     ak_arena_free(arena);

@@ -67,6 +67,8 @@ akin_status akin_model_create(akin_model **out, akin_context *context,
     *out = NULL;
     if (count < 1)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "a model needs at least one encoder");
+    if (count > AK_MAX_ENCODERS)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "more than %d encoders", AK_MAX_ENCODERS);
     akin_model *model = ak_calloc(1, sizeof *model);
     if (!model)
         return ak_fail_memory(error);

@@ -187,6 +187,9 @@ static akin_status read_dense(ak_sentence_folder *out, akin_arena *arena, const 
     if (out->dense_count == AK_MAX_DENSE)
         return ak_fail(error, AKIN_ERR_UNSUPPORTED, "%s: more than %d Dense modules", folder,
                        AK_MAX_DENSE);
+    if (out->normalize)
+        return ak_fail(error, AKIN_ERR_UNSUPPORTED,
+                       "%s: a Dense module after Normalize is not supported", folder);
     AK_TRY(read_json(&config, arena, folder, "config.json", true, error));
     ak_dense_config *dense = &out->dense[out->dense_count];
     AK_TRY(need_count(&dense->in, config, "in_features", folder, error));

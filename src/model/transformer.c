@@ -158,7 +158,7 @@ static akin_status open_folder(transformer *t, const transformer_options *o, con
     t->precision = place->precision;
     t->path = ak_path_absolute(folder);
     if (!t->path)
-        return ak_fail_errno(error, "find", folder);
+        return ak_fail_memory(error);
     AK_TRY(copy_option(&t->cache_folder, place->context ? place->context->cache_folder : NULL,
                        error));
     AK_TRY(copy_option(&t->field, o->field, error));
@@ -258,7 +258,8 @@ static akin_status transformer_fingerprint(const void *self, akin_hash *fingerpr
     const ak_sentence_folder *f = &t->folder;
     char epsilon[32];
     ak_double_to_text(f->bert.layer_norm_epsilon, epsilon);
-    char *settings = ak_format("transformer|%d|%d|%d|%d|%d|%d|%s|%s", (int)t->precision,
+    char *settings = ak_format("transformer|%d|%d|%d|%d|%d|%d|%d|%d|%s|%s",
+                               (int)t->precision, f->bert.layers, f->bert.heads,
                                (int)t->max_length, f->pooling, f->include_prompt, f->normalize,
                                (int)f->bert.activation, epsilon, t->prompt);
     if (!settings)

@@ -49,12 +49,8 @@ akin_status akin_loss_create(akin_loss **out, akin_context *context, const char 
     *out = NULL;
     akin_arena *arena;
     AK_TRY(ak_arena_create(&arena, error));
-    ak_value *map = ak_value_new_map(arena);
-    akin_status status = map ? AKIN_OK : ak_fail_memory(error);
-    if (!status && options)
-        status = ak_yaml_parse(&map, arena, options, strlen(options), "loss options", error);
-    if (!status && !ak_value_add_string(arena, map, "type", type))
-        status = ak_fail_memory(error);
+    ak_value *map;
+    akin_status status = ak_class_options(&map, arena, type, options, "loss options", error);
     if (!status)
         status = ak_loss_make(out, context, map, "loss options", error);
     ak_arena_free(arena);

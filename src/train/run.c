@@ -60,8 +60,10 @@ static akin_status configure_model(akin_training *t, akin_error *error)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "the trainable model has no configure_encoders");
     akin_status status = trainable->configure_encoders(trainable->user, t->context, encoders,
                                                        AK_MAX_ENCODERS, &count, error);
-    if (!status && count < 1)
-        status = ak_fail(error, AKIN_ERR_ARGUMENT, "configure_encoders gave no encoder");
+    if (!status && (count < 1 || count > AK_MAX_ENCODERS))
+        status = ak_fail(error, AKIN_ERR_ARGUMENT,
+                         "configure_encoders gave %d encoders, expected 1 to %d", count,
+                         AK_MAX_ENCODERS);
     if (!status)
         status = make_model(t, encoders, count, error);
     if (status)
