@@ -122,7 +122,13 @@ typedef enum akin_option_type {
     AKIN_OPTION_BOOL,   /* bool */
     AKIN_OPTION_STRING, /* const char *, NULL when the default is NULL */
     AKIN_OPTION_CHOICE, /* int: index in `choices` */
+    AKIN_OPTION_INTS,   /* akin_ints: a list "[512, 256]", or one number; NULL default: no items */
 } akin_option_type;
+
+typedef struct akin_ints {
+    const int64_t *items; /* NULL when there are none */
+    int64_t count;
+} akin_ints;
 
 typedef struct akin_option {
     const char *name; /* NULL ends the rows */
@@ -131,7 +137,7 @@ typedef struct akin_option {
     const char *default_text;   /* as it would be written in a recipe */
     const char *help;           /* one line, lower case, no full stop */
     const char *choices;        /* AKIN_OPTION_CHOICE: "hard|semi_hard|all" */
-    double minimum, maximum;    /* INT and FLOAT, both 0: no limits */
+    double minimum, maximum;    /* INT, FLOAT, every item of INTS; both 0: no limits */
 } akin_option;
 
 /* ---- 4. Objects, samples, data sets ----------------------------------------------------------- */

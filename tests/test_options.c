@@ -9,6 +9,7 @@ typedef struct settings {
     bool shuffle;
     const char *path, *none;
     int miner;
+    akin_ints sizes, dims;
 } settings;
 
 static const akin_option rows[] = {
@@ -22,6 +23,8 @@ static const akin_option rows[] = {
     {"none", AKIN_OPTION_STRING, offsetof(settings, none), NULL, "nothing", NULL, 0, 0},
     {"miner", AKIN_OPTION_CHOICE, offsetof(settings, miner), "semi_hard", "miner",
      "hard|semi_hard|all", 0, 0},
+    {"sizes", AKIN_OPTION_INTS, offsetof(settings, sizes), NULL, "sizes", NULL, 1, 1000},
+    {"dims", AKIN_OPTION_INTS, offsetof(settings, dims), "64, 32", "dims", NULL, 0, 0},
     {0},
 };
 static const char *const also[] = {"type", NULL};
@@ -58,6 +61,10 @@ static void assert_defaults(const settings *s)
     assert_string_equal(s->path, "minilm/");
     assert_null(s->none);
     assert_int_equal(s->miner, 1);
+    assert_int_equal(s->sizes.count, 0);
+    assert_null(s->sizes.items);
+    assert_int_equal(s->dims.count, 2);
+    assert_true(s->dims.items[0] == 64 && s->dims.items[1] == 32);
 }
 
 static void rows_without_values_have_their_defaults(void **state)
@@ -97,6 +104,32 @@ static void maps_set_every_type(void **state)
     assert_null(s.path);
 }
 
+static void lists_come_in_every_spelling(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml;
+        int64_t count, items[3];
+    } table[] = {
+        {"sizes: [512, 256]", 2, {512, 256}},
+        {"sizes: [1e2]", 1, {100}},
+        {"sizes: []", 0, {0}},
+        {"sizes: 7", 1, {7}},
+        {"sizes: 1, 2,3", 3, {1, 2, 3}},
+        {"sizes: \"[1 ,2 , 3 ]\"", 3, {1, 2, 3}},
+        {"sizes: \"[]\"", 0, {0}},
+        {"sizes: \" \"", 0, {0}},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        settings s;
+        akin_error e = {0};
+        assert_int_equal(parse(&s, table[i].yaml, &e), AKIN_OK);
+        assert_int_equal(s.sizes.count, table[i].count);
+        for (int64_t k = 0; k < s.sizes.count; k++)
+            assert_int_equal(s.sizes.items[k], table[i].items[k]);
+    }
+}
+
 static void mistakes_are_named_with_place_and_remedy(void **state)
 {
     (void)state;
@@ -122,8 +155,19 @@ static void mistakes_are_named_with_place_and_remedy(void **state)
         {"path: \"a\\0b\"", 1, "must be text"},
         {"miner: soft", 1, "\"miner\" is \"soft\", must be hard, semi_hard or all"},
         {"miner: {}", 1, "\"miner\" is a map, must be text"},
+        {"sizes: [512, 0]", 1, "r.yaml:1:1: \"sizes\" is 0, must be between 1 and 1000"},
+        {"sizes: [512, x]", 1, "item 2 of \"sizes\" is x, must be a whole number"},
+        {"sizes: [[512]]", 1, "item 1 of \"sizes\" is a list, must be a whole number"},
+        {"sizes: 1.5", 1, "item 1 of \"sizes\" is a number, must be a whole number"},
+        {"sizes: {a: 1}", 1, "\"sizes\" is a map, must be a list of whole numbers"},
+        {"sizes:", 1, "\"sizes\" is nothing (null), must be a list of whole numbers"},
+        {"sizes: 1,,2", 1, "\"sizes\" has \"\", must be a list of whole numbers"},
+        {"sizes: \"1,2,\"", 1, "\"sizes\" has \"\", must be a list of whole numbers"},
+        {"sizes: 1 2", 1, "\"sizes\" has \"1\", must be a list of whole numbers"},
+        {"sizes: \"[1\"", 1, "\"sizes\" has \"[1\", must be"},
+        {"sizes: \"1]\"", 1, "\"sizes\" has \"1\", must be"},
         {"a: 1", 1, "r.yaml:1:1: \"a\" is not known, there are epochs, any, dropout"},
-        {"x: {}\n", 1, "miner and type"},
+        {"x: {}\n", 1, "dims and type"},
         {"lr: 1\nepoch: 3", 2, "r.yaml:2:1: \"epoch\" is not known, did you mean \"epochs\"?"},
         {"tpye: x", 1, "did you mean \"type\"?"},
         {"- epochs", 1, "r.yaml:1:1: expected a map of options, found a list"},
@@ -167,6 +211,9 @@ static void flags_set_one_row(void **state)
         {8, "hard", NULL},
         {8, "har", "must be hard, semi_hard or all"},
         {8, "hard|all", "must be hard, semi_hard or all"},
+        {9, "5,6", NULL},
+        {9, "5,1001", "\"sizes\" is 1001, must be between 1 and 1000"},
+        {9, "five", "\"sizes\" has \"five\", must be a list of whole numbers"},
     };
     settings s = {0};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -181,6 +228,7 @@ static void flags_set_one_row(void **state)
     assert_false(s.shuffle);
     assert_string_equal(s.path, "any thing");
     assert_int_equal(s.miner, 0);
+    assert_true(s.sizes.count == 2 && s.sizes.items[1] == 6);
 }
 
 static void what_is_written_is_read_back(void **state)
@@ -188,15 +236,17 @@ static void what_is_written_is_read_back(void **state)
     (void)state;
     settings s, back;
     akin_error e = {0};
-    parse(&s, "{any: -9223372036854775808, lr: 0.1, path: null, miner: all}", &e);
+    parse(&s, "{any: -9223372036854775808, lr: 0.1, path: null, miner: all, sizes: [3, 2]}", &e);
     ak_value *map = ak_value_new_map(arena);
     assert_int_equal(ak_options_write(rows, &s, map, arena, NULL), AKIN_OK);
     char *json = ak_json_write(map, 0);
     assert_string_equal(json, "{\"epochs\": 3, \"any\": -9223372036854775808, \"dropout\": 0.0, "
                               "\"lr\": 0.1, \"margin\": 0.5, \"shuffle\": true, \"path\": null, "
-                              "\"none\": null, \"miner\": \"all\"}");
+                              "\"none\": null, \"miner\": \"all\", \"sizes\": [3, 2], "
+                              "\"dims\": [64, 32]}");
     assert_int_equal(parse(&back, json, &e), AKIN_OK);
     assert_true(back.any == s.any && back.lr == s.lr && back.miner == 2 && !back.path);
+    assert_true(back.sizes.count == 2 && back.sizes.items[1] == 2 && back.dims.count == 2);
     ak_free(json);
 }
 
@@ -274,6 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_without_values_have_their_defaults),
         cmocka_unit_test(maps_set_every_type),
+        cmocka_unit_test(lists_come_in_every_spelling),
         cmocka_unit_test(mistakes_are_named_with_place_and_remedy),
         cmocka_unit_test(no_rows_know_no_member),
         cmocka_unit_test(flags_set_one_row),

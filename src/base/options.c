@@ -4,6 +4,7 @@
 #include "base/text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Where a value came from, for messages. */
@@ -125,9 +126,89 @@ static const char *type_name(akin_option_type type)
         return "a number";
     case AKIN_OPTION_BOOL:
         return "true or false";
+    case AKIN_OPTION_INTS:
+        return "a list of whole numbers";
     default:
         return "text";
     }
+}
+
+static bool value_to_int(const ak_value *v, int64_t *number)
+{
+    bool whole = v->kind == AK_INT || /* 1e3 is a whole number too */
+                 (v->kind == AK_FLOAT && fabs(v->number) <= 0x1p53 && v->number == rint(v->number));
+    if (whole)
+        *number = v->kind == AK_INT ? v->integer : (int64_t)v->number;
+    return whole;
+}
+
+/* ---- lists ---- */
+
+static akin_status wrong_item(const akin_option *row, int64_t place, const char *found,
+                              const source *from, akin_error *error)
+{
+    return FAIL(row, from, error, "item %lld of \"%s\" is %.80s, must be a whole number",
+                (long long)place, row->name, found);
+}
+
+static akin_status new_list(int64_t **items, int64_t count, akin_arena *arena, akin_error *error)
+{
+    *items = count ? ak_arena_new(arena, int64_t, count) : NULL;
+    return count && !*items ? ak_fail_memory(error) : AKIN_OK;
+}
+
+static akin_status set_list(const akin_option *row, void *options, const int64_t *items,
+                            int64_t count, const source *from, akin_error *error)
+{
+    for (int64_t i = 0; i < count && has_limits(row); i++)
+        AK_TRY(check_limits(row, (double)items[i], from, error));
+    *(akin_ints *)member(row, options) = (akin_ints){items, count};
+    return AKIN_OK;
+}
+
+/* A list, or a number that stands for a list of itself. */
+static akin_status set_list_value(const akin_option *row, void *options, const ak_value *v,
+                                  const source *from, akin_arena *arena, akin_error *error)
+{
+    bool list = v->kind == AK_LIST;
+    int64_t *items, count = list ? v->count : 1, i = 0;
+    AK_TRY(new_list(&items, count, arena, error));
+    for (const ak_value *item = list ? v->first : v; item; item = list ? item->next : NULL)
+        if (!value_to_int(item, &items[i++]))
+            return wrong_item(row, i,
+                              item->string && item->kind == AK_STRING
+                                  ? item->string
+                                  : ak_value_kind_name(item->kind),
+                              from, error);
+    return set_list(row, options, items, count, from, error);
+}
+
+/* "512,256", also in brackets and with spaces. */
+static akin_status set_list_text(const akin_option *row, void *options, const char *text,
+                                 const source *from, akin_arena *arena, akin_error *error)
+{
+    const char *end = text + strlen(text);
+    if (*text == '[' && end[-1] == ']') {
+        text++;
+        end--;
+    }
+    int64_t *items, count = 0;
+    bool empty = text + strspn(text, " ") >= end;
+    for (const char *p = text; !empty && p < end; p++)
+        count += *p == ',' || p == text;
+    AK_TRY(new_list(&items, count, arena, error));
+    for (int64_t i = 0; i < count; i++) {
+        char number[32];
+        text += strspn(text, " ");
+        size_t size = strcspn(text, ", ]"), after = size + strspn(text + size, " ");
+        bool short_enough = size < sizeof number && (text[after] == ',' || text + after == end);
+        snprintf(number, sizeof number, "%.*s", (int)(short_enough ? size : 0), text);
+        if (!ak_text_to_int(number, &items[i]))
+            return FAIL(row, from, error, "\"%s\" has \"%.*s\", must be %s", row->name,
+                        (int)(size < 80 ? size : 80), text, type_name(row->type));
+        text += after + 1;
+    }
+    return set_list(row, options, items, count, from, error);
 }
 
 /* ---- defaults, and values given as text ---- */
@@ -157,6 +238,8 @@ static akin_status set_text(const akin_option *row, void *options, const char *t
         return set_string(row, options, text, arena, error);
     case AKIN_OPTION_CHOICE:
         return set_choice(row, options, text, from, error);
+    case AKIN_OPTION_INTS:
+        return set_list_text(row, options, text, from, arena, error);
     }
     return FAIL(row, from, error, "\"%s\" is \"%s\", must be %s", row->name, text,
                 type_name(row->type));
@@ -175,6 +258,8 @@ akin_status ak_options_defaults(const akin_option *rows, void *options, akin_are
     for (const akin_option *row = rows; row && row->name; row++) {
         if (row->type == AKIN_OPTION_STRING)
             *(const char **)member(row, options) = row->default_text;
+        else if (row->type == AKIN_OPTION_INTS && !row->default_text)
+            *(akin_ints *)member(row, options) = (akin_ints){0};
         else
             AK_TRY(ak_option_set(row, options, row->default_text, arena, error));
     }
@@ -197,12 +282,11 @@ static akin_status set_value(const akin_option *row, void *options, const ak_val
                              const source *from, akin_arena *arena, akin_error *error)
 {
     bool numeric = v->kind == AK_INT || v->kind == AK_FLOAT;
+    int64_t whole;
     switch (row->type) {
-    case AKIN_OPTION_INT: /* 1e3 is a whole number too */
-        if (v->kind == AK_INT)
-            return set_int(row, options, v->integer, from, error);
-        if (v->kind == AK_FLOAT && fabs(v->number) <= 0x1p53 && v->number == rint(v->number))
-            return set_int(row, options, (int64_t)v->number, from, error);
+    case AKIN_OPTION_INT:
+        if (value_to_int(v, &whole))
+            return set_int(row, options, whole, from, error);
         break;
     case AKIN_OPTION_FLOAT:
         if (numeric)
@@ -225,6 +309,12 @@ static akin_status set_value(const akin_option *row, void *options, const ak_val
     case AKIN_OPTION_CHOICE:
         if (v->string)
             return set_choice(row, options, v->string, from, error);
+        break;
+    case AKIN_OPTION_INTS:
+        if (v->kind == AK_STRING && strlen(v->string) == v->size)
+            return set_list_text(row, options, v->string, from, arena, error);
+        if (v->kind == AK_LIST || numeric)
+            return set_list_value(row, options, v, from, arena, error);
         break;
     }
     return wrong_kind(row, v, from, error);
@@ -309,6 +399,16 @@ static const ak_value *write_choice(const akin_option *row, int number, ak_value
     return text ? ak_value_add_string(arena, map, row->name, text) : NULL;
 }
 
+static const ak_value *write_list(const akin_option *row, const akin_ints *list, ak_value *map,
+                                  akin_arena *arena)
+{
+    ak_value *written = ak_value_add(arena, map, row->name, AK_LIST);
+    for (int64_t i = 0; i < list->count; i++)
+        if (!ak_value_add_int(arena, written, NULL, list->items[i]))
+            return NULL;
+    return written;
+}
+
 akin_status ak_options_write(const akin_option *rows, const void *options, ak_value *map,
                              akin_arena *arena, akin_error *error)
 {
@@ -330,6 +430,9 @@ akin_status ak_options_write(const akin_option *rows, const void *options, ak_va
             break;
         case AKIN_OPTION_CHOICE:
             written = write_choice(row, *(const int *)p, map, arena);
+            break;
+        case AKIN_OPTION_INTS:
+            written = write_list(row, p, map, arena);
             break;
         }
         if (!written)

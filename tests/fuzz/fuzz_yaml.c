@@ -11,6 +11,7 @@ typedef struct settings {
     bool shuffle;
     const char *path;
     int kind;
+    akin_ints sizes;
 } settings;
 
 static const akin_option rows[] = {
@@ -19,6 +20,7 @@ static const akin_option rows[] = {
     {"shuffle", AKIN_OPTION_BOOL, offsetof(settings, shuffle), "true", "", NULL, 0, 0},
     {"path", AKIN_OPTION_STRING, offsetof(settings, path), NULL, "", NULL, 0, 0},
     {"kind", AKIN_OPTION_CHOICE, offsetof(settings, kind), "hard", "", "hard|all", 0, 0},
+    {"sizes", AKIN_OPTION_INTS, offsetof(settings, sizes), "3, 2", "", NULL, 1, 1e6},
     {0},
 };
 
