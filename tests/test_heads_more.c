@@ -1,0 +1,288 @@
+/* heads of several layers: against float64 references, all gradients by central differences, and
+   through a saved model. */
+#include "heads_scene.h"
+
+#include "support.h"
+
+#include "model/model.h"
+#include "model/stack.h"
+
+/* ---- references in float64: a row at a time ---- */
+
+static double activated(int choice, double z)
+{
+    switch (choice) {
+    case 0:
+        return z > 0 ? z : 0;
+    case 1:
+        return z * (1 + erf(z / sqrt(2))) / 2;
+    case 2:
+        return z * (1 + tanh(sqrt(2 / M_PI) * (z + .044715 * z * z * z))) / 2;
+    case 3:
+        return z / (1 + exp(-z));
+    case 4:
+        return tanh(z);
+    default:
+        return 1 / (1 + exp(-z));
+    }
+}
+
+/* widths: of the layers' outputs. */
+static void row_stack(const reference *r, const int64_t *widths, int count, int choice, double *x,
+                      double *y)
+{
+    const double *w = r->p;
+    double in[128];
+    int64_t d = r->in;
+    memcpy(in, x, (size_t)d * sizeof *in);
+    for (int k = 0; k < count; k++) {
+        const double *b = w + widths[k] * d;
+        for (int64_t o = 0; o < widths[k]; o++) {
+            y[o] = b[o];
+            for (int64_t j = 0; j < d; j++)
+                y[o] += w[o * d + j] * in[j];
+        }
+        for (int64_t o = 0; o < widths[k] && k + 1 < count; o++)
+            in[o] = activated(choice, y[o]);
+        d = widths[k];
+        w = b + d;
+    }
+}
+
+/* `layers` of a case is the number of its activation, `rank` the width in the middle. */
+static void row_widening(const reference *r, int64_t i, double *x, double *y)
+{
+    double wide[128];
+    (void)i;
+    row_stack(r, (int64_t[]){r->rank, r->in}, 2, r->layers, x, wide);
+    memcpy(y, wide, (size_t)r->in * sizeof *y);
+}
+
+static const head_case cases[] = {
+    {"widening", "widening", {{0}}, 6, 7, row_widening, 0, 28},
+    {"widening, dropout", "widening", {{"dropout", "0.3"}}, 6, 7, row_widening, 0, 28},
+    {"widening, gelu", "widening", {{"activation", "gelu"}}, 6, 7, row_widening, 1, 28},
+    {"widening, gelu_tanh", "widening", {{"activation", "gelu_tanh"}}, 6, 7, row_widening, 2, 28},
+    {"widening, 1.5",
+     "widening",
+     {{"expansion_factor", "1.5"}, {"activation", "silu"}},
+     6,
+     9,
+     row_widening,
+     3,
+     13},
+    {"widening, tanh",
+     "widening",
+     {{"expansion_factor", "2"}, {"activation", "tanh"}},
+     6,
+     9,
+     row_widening,
+     4,
+     18},
+    {"widening, narrower",
+     "widening",
+     {{"expansion_factor", "0.05"}, {"activation", "sigmoid"}},
+     6,
+     9,
+     row_widening,
+     5,
+     1},
+};
+enum { CASES = sizeof cases / sizeof *cases };
+
+#include "heads_checks.h"
+
+/* ---- shapes, first values, what a recipe may not say ---- */
+
+static void test_initial_values(void **state)
+{
+    (void)state;
+    fixture f;
+    must_open(&f, "widening", NULL, 100);
+    assert_int_equal(f.out, 100);
+    static const struct {
+        const char *name;
+        int64_t rows, columns;
+        float bound;
+    } expected[] = {{"layers.0.weight", 400, 100, .1f},
+                    {"layers.0.bias", 1, 400, .1f},
+                    {"layers.1.weight", 100, 400, .05f},
+                    {"layers.1.bias", 1, 100, .05f}};
+    assert_int_equal(ak_parameters_count(f.parameters), 4);
+    for (int p = 0; p < 4; p++) {
+        akin_parameter *one = akin_parameters_get(f.parameters, p);
+        assert_string_equal(one->name, expected[p].name);
+        assert_int_equal(one->rows, expected[p].rows);
+        assert_int_equal(one->columns, expected[p].columns);
+        assert_int_equal(one->decay, p % 2 == 0);
+        float largest = ak_maximum(one->value, one->rows * one->columns);
+        assert_true(largest <= expected[p].bound && largest > .9f * expected[p].bound);
+    }
+    fixture_close(&f);
+}
+
+static void test_option_ranges(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *options, *message;
+    } bad[] = {
+        {"widening", "{expansion_factor: 0}", "must be between 0.015625 and 64"},
+        {"widening", "{expansion_factor: 65}", "must be between"},
+        {"widening", "{activation: none}", "must be relu, gelu, gelu_tanh, silu, tanh or sigmoid"},
+        {"widening", "{dropout: 2}", "must be between 0 and 1"},
+        {"widening", "{expansion: 4}", "\"expansion\" is not known"},
+    };
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        akin_head *head;
+        akin_status status = akin_head_create(&head, NULL, bad[k].type, bad[k].options, 8, &error);
+        if (status != AKIN_ERR_ARGUMENT || head || !strstr(error.message, bad[k].message))
+            fail_msg("%s: %s: \"%s\" lacks \"%s\"", bad[k].type, bad[k].options, error.message,
+                     bad[k].message);
+    }
+}
+
+/* ---- through a saved model ---- */
+
+enum { BYTES_DIM = 12 };
+
+/* An encoder without weights: the bytes of the object. */
+static akin_status bytes_create(void **self, const void *options, const akin_place *place,
+                                akin_error *e)
+{
+    (void)options, (void)place;
+    *self = ak_alloc(1);
+    return *self ? AKIN_OK : ak_fail_memory(e);
+}
+
+static akin_status bytes_save(const void *self, const char *folder, akin_error *e)
+{
+    (void)self;
+    return ak_make_folders(folder, e);
+}
+
+static int64_t bytes_dim(const void *self)
+{
+    (void)self;
+    return BYTES_DIM;
+}
+
+static akin_status bytes_fingerprint(const void *self, akin_hash *fingerprint, akin_error *e)
+{
+    (void)self, (void)e;
+    *fingerprint = akin_hash_bytes("bytes", 5);
+    return AKIN_OK;
+}
+
+static akin_status bytes_collate(const void *self, const akin_object *objects, int64_t count,
+                                 akin_arena *arena, void **batch, akin_error *e)
+{
+    (void)self;
+    akin_object *copy = akin_arena_alloc(arena, (size_t)count * sizeof *copy);
+    if (!copy)
+        return ak_fail_memory(e);
+    memcpy(copy, objects, (size_t)count * sizeof *copy);
+    *batch = copy;
+    return AKIN_OK;
+}
+
+static akin_status bytes_forward(const void *self, const akin_pass *pass, const void *batch,
+                                 akin_matrix y, void **record, akin_error *e)
+{
+    (void)self, (void)pass, (void)e;
+    const akin_object *objects = batch;
+    *record = NULL;
+    for (int64_t i = 0; i < y.rows; i++)
+        for (int64_t j = 0; j < y.columns; j++) {
+            const unsigned char *data = objects[i].data;
+            size_t at = (size_t)j;
+            y.data[i * y.stride + j] = at < objects[i].size ? (float)data[at] / 128 - 1 : 0;
+        }
+    return AKIN_OK;
+}
+
+static const akin_encoder_class bytes_encoder = {
+    .size = sizeof(akin_encoder_class),
+    .name = "bytes",
+    .summary = "the bytes",
+    .create = bytes_create,
+    .load = bytes_create,
+    .save = bytes_save,
+    .free = ak_free,
+    .dim = bytes_dim,
+    .fingerprint = bytes_fingerprint,
+    .collate = bytes_collate,
+    .forward = bytes_forward,
+};
+
+static akin_model *model_of(akin_context *context, const char *type, const char *options)
+{
+    akin_named_encoder encoder = {.name = "bytes"};
+    akin_head *head;
+    akin_model *model;
+    assert_int_equal(akin_encoder_create(&encoder.encoder, context, "bytes", NULL, &error), 0);
+    if (akin_head_create(&head, context, type, options, BYTES_DIM, &error))
+        fail_msg("%s", error.message);
+    assert_int_equal(akin_model_create(&model, context, &encoder, 1, head, &error), AKIN_OK);
+    return model;
+}
+
+typedef struct saved_case {
+    const char *type, *options;
+    int64_t dim;
+} saved_case;
+
+static const saved_case saved[] = {
+    {"widening", "{expansion_factor: 1.5, activation: gelu, dropout: 0.2}", BYTES_DIM},
+};
+
+static void check_saved(akin_context *context, const char *folder, const saved_case *t)
+{
+    const akin_object objects[] = {akin_text("one text"), akin_text("another, longer text")};
+    akin_model *model = model_of(context, t->type, t->options), *again;
+    akin_hash before, after;
+    float *y = ak_alloc((size_t)(4 * t->dim) * sizeof *y), *z = y + 2 * t->dim;
+    assert_int_equal(akin_model_dim(model), t->dim);
+    assert_int_equal(akin_model_encode(model, objects, 2, y, &error), AKIN_OK);
+    assert_int_equal(akin_model_save(model, folder, true, &error), AKIN_OK);
+    if (akin_model_load(&again, context, folder, AKIN_AS_SAVED, &error))
+        fail_msg("%s", error.message);
+    assert_int_equal(akin_model_encode(again, objects, 2, z, &error), AKIN_OK);
+    assert_memory_equal(y, z, (size_t)(2 * t->dim) * sizeof *y);
+    assert_true(memcmp(y, y + t->dim, (size_t)t->dim * sizeof *y) != 0);
+    assert_int_equal(akin_model_fingerprint(model, &before, &error), AKIN_OK);
+    assert_int_equal(akin_model_fingerprint(again, &after, &error), AKIN_OK);
+    assert_true(ak_hash_equal(before, after));
+    ak_free(y);
+    akin_model_free(model);
+    akin_model_free(again);
+}
+
+static void test_saved_models(void **state)
+{
+    (void)state;
+    akin_context *context;
+    assert_int_equal(akin_context_create(&context, &error), AKIN_OK);
+    assert_int_equal(akin_register_encoder(context, &bytes_encoder, &error), AKIN_OK);
+    for (size_t k = 0; k < sizeof saved / sizeof *saved; k++)
+        check_saved(context, scratch_path("model"), &saved[k]);
+    akin_context_free(context);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_backward_adds),
+        cmocka_unit_test(test_initial_values),
+        cmocka_unit_test(test_option_ranges),
+        cmocka_unit_test(test_rows_are_independent),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_memory_fails),
+        cmocka_unit_test(test_steady_state_allocates_nothing),
+        cmocka_unit_test(test_no_rows),
+        cmocka_unit_test(test_saved_models),
+    };
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
+}
