@@ -38,16 +38,17 @@ static akin_status keep(akin_training *t, akin_error *error)
 akin_status ak_best_update(akin_training *t, akin_error *error)
 {
     double value = ak_run_figure(t, t->trainer.monitor)->value;
-    if (t->epoch == 0 && !t->identity_base)
+    if (t->epoch == 0 && (!t->identity_base || !t->validation.loader))
         return AKIN_OK; /* the base has another width: shown, but it cannot win */
-    if (better(t, value)) {
+    bool last = !t->validation.loader && t->epoch > 0; /* nothing to judge by: the last one */
+    if (last || (t->validation.loader && better(t, value))) {
         t->best_epoch = t->epoch;
         t->best_value = value;
         t->since_best = 0;
         return keep(t, error);
     }
     t->since_best++;
-    if (t->validation.loader && t->trainer.patience && t->since_best >= t->trainer.patience &&
+    if (t->trainer.patience && t->since_best >= t->trainer.patience &&
         t->epoch >= t->trainer.min_epochs) {
         t->stop = true;
         t->stopped_early = true;

@@ -13,6 +13,43 @@
 
 /* ---- what a run is: must be the same to go on ---- */
 
+static bool add_hash(akin_arena *arena, ak_value *map, const char *key, ak_hash hash)
+{
+    char hex[AK_HASH_HEX];
+    ak_hash_to_hex(hash, hex);
+    return ak_value_add_string(arena, map, key, hex) != NULL;
+}
+
+/* Contents and labels of a data set, as the run sees them. */
+static bool add_data(akin_arena *arena, ak_value *map, const char *key, const ak_side *side)
+{
+    const ak_table *table = side->table;
+    if (!table)
+        return ak_value_add(arena, map, key, AK_NULL) != NULL;
+    size_t count = (size_t)table->count;
+    ak_hash hash = ak_hash_bytes(table->keys, (size_t)table->contents * sizeof *table->keys);
+    hash = ak_hash_combine(hash, ak_hash_bytes(table->content, count * (size_t)table->objects *
+                                                                   sizeof *table->content));
+    if (table->score)
+        hash = ak_hash_combine(hash, ak_hash_bytes(table->score, count * sizeof *table->score));
+    if (table->subgroup)
+        hash = ak_hash_combine(hash,
+                               ak_hash_bytes(table->subgroup, count * sizeof *table->subgroup));
+    if (table->group)
+        hash = ak_hash_combine(hash, ak_hash_bytes(table->group, count * sizeof *table->group));
+    return add_hash(arena, map, key, hash);
+}
+
+/* What decides the order of the batches. */
+static bool add_order(const akin_training *t, akin_arena *arena, ak_value *map)
+{
+    const akin_loader_options *order = ak_loader_options_of(t->train.loader);
+    return ak_value_add_int(arena, map, "batch_size", order->batch_size) &&
+           ak_value_add_bool(arena, map, "shuffle", order->shuffle) &&
+           ak_value_add_int(arena, map, "order_seed", (int64_t)order->seed) &&
+           ak_value_add_bool(arena, map, "drop_last", order->drop_last);
+}
+
 static akin_status settings_json(const akin_training *t, char **out, akin_error *error)
 {
     akin_arena *arena;
@@ -23,10 +60,13 @@ static akin_status settings_json(const akin_training *t, char **out, akin_error 
                 ak_value_attach(arena, root, "loss", t->loss->given) &&
                 ak_value_add_int(arena, root, "seed", (int64_t)t->trainer.seed) &&
                 ak_value_add_int(arena, root, "precision", t->trainer.precision) &&
-                ak_value_add_int(arena, root, "batch_size",
-                                 ak_loader_options_of(t->train.loader)->batch_size) &&
+                add_order(t, arena, root) &&
                 ak_value_add_int(arena, root, "samples", t->train.table->count) &&
-                ak_value_add_int(arena, root, "total_steps", t->total_steps);
+                ak_value_add_int(arena, root, "total_steps", t->total_steps) &&
+                ak_value_add_string(arena, root, "monitor", t->trainer.monitor) &&
+                add_hash(arena, root, "encoders", t->base) &&
+                add_data(arena, root, "data", &t->train) &&
+                add_data(arena, root, "validation", &t->validation);
     akin_status status = made ? ak_options_write(ak_optimizer_options, &t->optimizer_options,
                                                  optimizer, arena, error)
                               : ak_fail_memory(error);

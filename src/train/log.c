@@ -20,6 +20,16 @@ static akin_status open_one(ak_log **out, const char *folder, const char *name, 
     return status;
 }
 
+/* A resumed run goes on with its log, unless it had none. */
+static bool has_rows(const char *folder)
+{
+    int64_t size = 0, time;
+    char *path = ak_path_join(folder, "log.csv");
+    bool rows = path && !ak_file_stamp(path, &size, &time, NULL) && size > 0;
+    ak_free(path);
+    return rows;
+}
+
 akin_status ak_run_log_open(ak_run_log **out, const char *folder, bool append, akin_error *error)
 {
     *out = NULL;
@@ -27,7 +37,7 @@ akin_status ak_run_log_open(ak_run_log **out, const char *folder, bool append, a
     ak_run_log *log = ak_calloc(1, sizeof *log);
     if (!log)
         return ak_fail_memory(error);
-    log->header = !append;
+    log->header = !append || !has_rows(folder);
     akin_status status = open_one(&log->csv, folder, "log.csv", append, error);
     if (!status)
         status = open_one(&log->jsonl, folder, "log.jsonl", append, error);

@@ -246,6 +246,7 @@ static akin_status open_all(akin_training *t, akin_loader *train, akin_loader *v
     AK_TRY(ak_loss_open(t->loss, t->model->dim, t->train.table->groups, t->trainer.seed, error));
     AK_TRY(add_parts(t, error));
     AK_TRY(make_figures(t, error));
+    AK_TRY(ak_model_base_fingerprint(t->model, &t->base, error));
     t->identity_base = t->model->dim == t->model->input_dim;
     if (!validation)
         t->trainer.monitor = "train_loss";

@@ -96,6 +96,7 @@ struct akin_training {
     bool identity_base;     /* the base has the tuned model's width: epoch 0 can win */
     struct ak_run_log *log;
     double started, told;   /* seconds: of the run, of the last progress message */
+    ak_hash base;           /* the encoders' space before the first step */
 };
 
 /* configure_* in their order; then sides, parts, metrics. `summary` gets what was reused. */
