@@ -100,12 +100,13 @@ static void test_portable_tiles(void **state)
     for (int i = 0; i < AK_TILE_ROWS; i++)
         ak_bf16_from(x + i * K, narrow + i * (K + 1), K);
     ak_pack_bf16(w, AK_PANEL, 1, K, AK_PANEL, pairs);
+    const ak_ahead nothing = {x, 0};
     for (int rows = 1; rows <= portable->rows; rows++) {
-        best->f32(rows, x, K, w, AK_PANEL, K, y, AK_PANEL);
-        portable->f32(rows, x, K, w, AK_PANEL, K, z, AK_PANEL);
+        best->f32(rows, x, K, w, AK_PANEL, K, nothing, y, AK_PANEL);
+        portable->f32(rows, x, K, w, AK_PANEL, K, nothing, z, AK_PANEL);
         check_near(z, y, rows * AK_PANEL, 1e-5);
-        best->bf16(rows, narrow, K + 1, pairs, K, y, AK_PANEL);
-        portable->bf16(rows, narrow, K + 1, pairs, K, z, AK_PANEL);
+        best->bf16(rows, narrow, K + 1, pairs, K, nothing, y, AK_PANEL);
+        portable->bf16(rows, narrow, K + 1, pairs, K, nothing, z, AK_PANEL);
         check_near(z, y, rows * AK_PANEL, 1e-5);
     }
     ak_free(x);
@@ -127,8 +128,11 @@ static void check_packed(akin_precision precision, int64_t out_dim, int64_t in_d
     const void *input = precision == AKIN_BF16 ? (const void *)narrow : x;
     size_t row = (size_t)ldx * (precision == AKIN_BF16 ? sizeof *narrow : sizeof *x);
     ak_packed *packed;
+    size_t size = ak_packed_size(out_dim, in_dim, precision);
+    void *place = in_dim & 1 ? ak_alloc(size) : NULL; /* both ways */
     assert_int_equal(
-        ak_packed_create(&packed, out_dim, in_dim, w, bias, activation, precision, NULL), AKIN_OK);
+        ak_packed_create(&packed, out_dim, in_dim, w, bias, activation, precision, place, NULL),
+        AKIN_OK);
     for (int part = 0; part < 3; part++)
         ak_packed_run(packed, input, ldx, ROWS, y, out_dim, part, 3);
     ak_ref_gemm(precision, AK_PLAIN, AK_TRANSPOSED, ROWS, out_dim, in_dim, 1, x, ldx, w, in_dim, 0,
@@ -141,6 +145,7 @@ static void check_packed(akin_precision precision, int64_t out_dim, int64_t in_d
         assert_memory_equal(one, y + i * out_dim, (size_t)out_dim * sizeof *one);
     }
     ak_packed_free(packed);
+    ak_free(place);
     ak_free(narrow);
     float *buffers[] = {w, bias, x, y, z, one};
     for (size_t i = 0; i < 6; i++)
@@ -166,7 +171,8 @@ static void test_packed_without_memory(void **state)
         akin_error error;
         ak_packed *packed = (ak_packed *)w;
         ak_memory_fail_at(n);
-        akin_status status = ak_packed_create(&packed, 8, 8, w, NULL, AK_RELU, AKIN_F32, &error);
+        akin_status status =
+            ak_packed_create(&packed, 8, 8, w, NULL, AK_RELU, AKIN_F32, NULL, &error);
         ak_memory_fail_at(0);
         assert_int_equal(status, AKIN_ERR_MEMORY);
         assert_null(packed);

@@ -6,8 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#define ALIGNMENT 64
+enum { ALIGNMENT = 64, HUGE_PAGE = 2 << 20 };
 
 static atomic_llong allocations;
 static atomic_llong fail_at;
@@ -31,6 +32,21 @@ void *ak_alloc(size_t size)
         return NULL;
     size_t rounded = (size + ALIGNMENT) / ALIGNMENT * ALIGNMENT;
     return aligned_alloc(ALIGNMENT, rounded);
+}
+
+void *ak_alloc_large(size_t size)
+{
+    if (size < HUGE_PAGE || size > PTRDIFF_MAX - HUGE_PAGE)
+        return ak_alloc(size);
+    if (refused())
+        return NULL;
+    size_t rounded = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    void *memory = aligned_alloc(HUGE_PAGE, rounded);
+#ifdef MADV_HUGEPAGE
+    if (memory)
+        (void)madvise(memory, rounded / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* only a wish */
+#endif
+    return memory;
 }
 
 void *ak_calloc(size_t count, size_t size)

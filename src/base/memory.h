@@ -6,6 +6,8 @@
 
 /* 64-byte aligned, freed by ak_free. NULL when out of memory; size 0 gives a valid pointer. */
 void *ak_alloc(size_t size);
+/* The same, on huge pages if the system grants them: for what is read all over, again and again. */
+void *ak_alloc_large(size_t size);
 void *ak_calloc(size_t count, size_t size); /* zeroed, NULL on overflow too */
 void *ak_resize(void *memory, size_t old_size, size_t new_size);
 char *ak_strdup(const char *text);

@@ -62,13 +62,15 @@ static void weigh_values(const ak_tile_kernel *kernel, const float *scores, int6
                          int64_t head_dim, const float *last_panel, float *out, int64_t ldo)
 {
     float partial[AK_TILE_ROWS * AK_PANEL];
+    const ak_ahead nothing = {scores, 0};
     for (int64_t c = 0; c < head_dim; c += AK_PANEL) {
         int64_t columns = head_dim - c;
         if (columns >= AK_PANEL) {
-            kernel->f32((int)rows, scores, width, v + c, ld, tokens, out + c, ldo);
+            kernel->f32((int)rows, scores, width, v + c, ld, tokens, nothing, out + c, ldo);
             continue;
         }
-        kernel->f32((int)rows, scores, width, last_panel, AK_PANEL, tokens, partial, AK_PANEL);
+        kernel->f32((int)rows, scores, width, last_panel, AK_PANEL, tokens, nothing, partial,
+                    AK_PANEL);
         for (int64_t i = 0; i < rows; i++)
             memcpy(out + i * ldo + c, partial + i * AK_PANEL, (size_t)columns * sizeof *out);
     }
@@ -87,11 +89,12 @@ void ak_attention(const float *q, const float *k, const float *v, int64_t ld, in
                     keys + j * head_dim);
     if (rest)
         ak_pack_f32(v + head_dim - rest, ld, 1, tokens, rest, last_panel);
+    const ak_ahead nothing = {scores, 0};
     int64_t tiles = ak_tile_count(tokens, kernel->rows);
     for (int64_t t = 0; t < tiles; t++) {
         int64_t i = tokens * t / tiles, rows = tokens * (t + 1) / tiles - i;
         for (int64_t j = 0; j < width; j += AK_PANEL)
-            kernel->f32((int)rows, q + i * ld, ld, keys + j * head_dim, AK_PANEL, head_dim,
+            kernel->f32((int)rows, q + i * ld, ld, keys + j * head_dim, AK_PANEL, head_dim, nothing,
                         scores + j, width);
         float factors[AK_TILE_ROWS];
         weigh_scores(scores, rows, tokens, width, scale, position ? position + i * tokens : NULL,

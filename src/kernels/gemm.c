@@ -101,6 +101,7 @@ static void run_panel(const product *u, const ak_tile_kernel *kernel, const void
         ak_pack_bf16(b, u->b_step, u->b_column, k, columns, s->panel.bf16);
     else
         ak_pack_f32(b, u->b_step, u->b_column, k, columns, s->panel.f32);
+    const ak_ahead nothing = {s->out, 0};
     int64_t tiles = ak_tile_count(rows, kernel->rows);
     for (int64_t t = 0; t < tiles; t++) {
         int64_t i = rows * t / tiles, count = rows * (t + 1) / tiles - i;
@@ -111,10 +112,10 @@ static void run_panel(const product *u, const ak_tile_kernel *kernel, const void
         }
         if (u->precision == AKIN_BF16)
             kernel->bf16((int)count, (const uint16_t *)a + i * stride, stride, s->panel.bf16, k,
-                         s->out, AK_PANEL);
+                         nothing, s->out, AK_PANEL);
         else
             kernel->f32((int)count, (const float *)a + i * stride, stride, s->panel.f32, AK_PANEL,
-                        k, s->out, AK_PANEL);
+                        k, nothing, s->out, AK_PANEL);
         merge_tile(u->alpha, s->out, p == 0 ? u->beta : 1, c, u->ldc, count, columns);
     }
 }

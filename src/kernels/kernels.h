@@ -45,10 +45,14 @@ const char *ak_kernel_name(void); /* "avx512+bf16", "avx512", "portable": for --
 
 typedef struct ak_packed ak_packed;
 
-/* weight: out x in, bias: out floats or NULL; both are copied. Packing uses all threads. */
+size_t ak_packed_size(int64_t out_dim, int64_t in_dim, akin_precision precision); /* bytes */
+
+/* weight: out x in, bias: out floats or NULL; both are copied. Packing uses all threads. place:
+   ak_packed_size bytes, 64-byte aligned, that outlive the layer; NULL: memory of its own. Layers
+   that run one after the other should lie one after the other: each fetches ahead. */
 akin_status ak_packed_create(ak_packed **out, int64_t out_dim, int64_t in_dim, const float *weight,
                              const float *bias, ak_activation activation, akin_precision precision,
-                             akin_error *error);
+                             void *place, akin_error *error);
 void ak_packed_free(ak_packed *packed);
 
 /* x: rows x in, y: rows x out. For AKIN_BF16 layers x points to bfloat16 rows, see ak_bf16_from;

@@ -3,12 +3,15 @@
 
 #include <string.h>
 
+enum { LINES_OF_A_STEP = 128 }; /* bytes of a panel that a step reads, in either precision */
+
 struct ak_packed {
     int64_t out_dim, in_dim, panels;
     size_t panel_size; /* elements */
     ak_activation activation;
     akin_precision precision;
     void *weight; /* panels x panel_size floats or bfloat16 */
+    void *own;    /* the same, unless it lies in the caller's place */
     float *bias;  /* panels x 32, zeros if there is none */
 };
 
@@ -24,25 +27,48 @@ static void pack_panel(const ak_packed *packed, const float *weight, int64_t pan
         ak_pack_f32(weight, 1, k, k, columns, (float *)packed->weight + offset);
 }
 
+static size_t element_size(akin_precision precision)
+{
+    return precision == AKIN_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
+
+static int64_t panel_count(int64_t out_dim)
+{
+    return (out_dim + AK_PANEL - 1) / AK_PANEL;
+}
+
+static size_t panel_elements(int64_t in_dim, akin_precision precision)
+{
+    int64_t even = in_dim + (in_dim & 1);
+    return (size_t)((precision == AKIN_BF16 ? even : in_dim) * AK_PANEL);
+}
+
+size_t ak_packed_size(int64_t out_dim, int64_t in_dim, akin_precision precision)
+{
+    return (size_t)panel_count(out_dim) * panel_elements(in_dim, precision) *
+           element_size(precision);
+}
+
 akin_status ak_packed_create(ak_packed **out, int64_t out_dim, int64_t in_dim, const float *weight,
                              const float *bias, ak_activation activation, akin_precision precision,
-                             akin_error *error)
+                             void *place, akin_error *error)
 {
     *out = NULL;
     ak_packed *packed = ak_calloc(1, sizeof *packed);
     if (!packed)
         return ak_fail_memory(error);
-    int64_t panels = (out_dim + AK_PANEL - 1) / AK_PANEL, even = in_dim + (in_dim & 1);
+    int64_t panels = panel_count(out_dim);
     *packed = (ak_packed){
         .out_dim = out_dim,
         .in_dim = in_dim,
         .panels = panels,
         .activation = activation,
         .precision = precision,
-        .panel_size = (size_t)((precision == AKIN_BF16 ? even : in_dim) * AK_PANEL),
+        .panel_size = panel_elements(in_dim, precision),
     };
-    size_t element = precision == AKIN_BF16 ? sizeof(uint16_t) : sizeof(float);
-    packed->weight = ak_alloc((size_t)panels * packed->panel_size * element);
+    if (!place)
+        place = packed->own = ak_alloc(ak_packed_size(out_dim, in_dim, precision));
+    packed->weight = place;
     packed->bias = ak_calloc((size_t)panels, AK_PANEL * sizeof(float));
     if (!packed->weight || !packed->bias) {
         ak_packed_free(packed);
@@ -61,7 +87,7 @@ void ak_packed_free(ak_packed *packed)
 {
     if (!packed)
         return;
-    ak_free(packed->weight);
+    ak_free(packed->own);
     ak_free(packed->bias);
     ak_free(packed);
 }
@@ -94,17 +120,19 @@ static void run_panel(const ak_packed *packed, const ak_tile_kernel *kernel, con
                       int64_t ldx, int64_t rows, float *y, int64_t ldy, int64_t panel)
 {
     _Alignas(64) float out[AK_TILE_ROWS * AK_PANEL];
-    size_t offset = (size_t)panel * packed->panel_size;
+    size_t size = packed->panel_size * element_size(packed->precision);
+    const char *weight = (const char *)packed->weight + (size_t)panel * size;
     int64_t tiles = ak_tile_count(rows, kernel->rows);
+    ak_ahead ahead = {.stride = LINES_OF_A_STEP / tiles};
     for (int64_t t = 0; t < tiles; t++) {
         int64_t i = rows * t / tiles, count = rows * (t + 1) / tiles - i;
+        ahead.from = weight + size + size * (size_t)t / (size_t)tiles; /* its share of the next */
         if (packed->precision == AKIN_BF16)
-            kernel->bf16((int)count, (const uint16_t *)x + i * ldx, ldx,
-                         (const uint16_t *)packed->weight + offset, packed->in_dim, out, AK_PANEL);
+            kernel->bf16((int)count, (const uint16_t *)x + i * ldx, ldx, (const uint16_t *)weight,
+                         packed->in_dim, ahead, out, AK_PANEL);
         else
-            kernel->f32((int)count, (const float *)x + i * ldx, ldx,
-                        (const float *)packed->weight + offset, AK_PANEL, packed->in_dim, out,
-                        AK_PANEL);
+            kernel->f32((int)count, (const float *)x + i * ldx, ldx, (const float *)weight,
+                        AK_PANEL, packed->in_dim, ahead, out, AK_PANEL);
         finish_tile(packed, out, panel, count, y + i * ldy, ldy);
     }
 }

@@ -16,16 +16,25 @@
 
 #define AK_INLINE static inline __attribute__((always_inline))
 
+AK_INLINE void fetch_ahead(const char *line)
+{
+    __builtin_prefetch(line, 0, 2);
+    __builtin_prefetch(line + 64, 0, 2);
+}
+
 /* `vectors` of 16 columns each: one broadcast of x meets them all. */
 AK_INLINE void tile_f32(const int rows, const int vectors, const float *x, int64_t ldx,
-                        const float *w, int64_t ldw, int64_t k, float *out, int64_t ldo)
+                        const float *w, int64_t ldw, int64_t k, ak_ahead ahead, float *out,
+                        int64_t ldo)
 {
     ak_v16 sum[AK_TILE_ROWS][2] = {0};
-    for (int64_t p = 0; p < k; p++, w += ldw) {
+    const char *next = ahead.from;
+    for (int64_t p = 0; p < k; p++, w += ldw, next += ahead.stride) {
         ak_v16 left = *(const ak_v16 *)w;
         ak_v16 right = vectors > 1 ? *(const ak_v16 *)(w + 16) : left;
-        __builtin_prefetch(w + AK_PREFETCH);
-        __builtin_prefetch(w + AK_PREFETCH + 16);
+        __builtin_prefetch(w + AK_NEAR * ldw);
+        __builtin_prefetch(w + AK_NEAR * ldw + 16);
+        fetch_ahead(next);
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
             ak_v16 value = x[i * ldx + p] - (ak_v16){0};
@@ -56,10 +65,12 @@ AK_INLINE int32_t load_pair(const uint16_t *x)
 /* 16 columns; bfloat16 is the upper half of a float32, so products are exact before they are added.
  */
 AK_INLINE void tile_bf16(const int rows, const uint16_t *x, int64_t ldx, const uint16_t *w,
-                         int64_t k, float *out, int64_t ldo)
+                         int64_t k, ak_ahead ahead, float *out, int64_t ldo)
 {
     ak_v16 sum[AK_TILE_ROWS] = {0};
-    for (int64_t p = 0; p < k; p += 2, w += 2 * AK_PANEL) {
+    const char *next = ahead.from;
+    for (int64_t p = 0; p < k; p += 2, w += 2 * AK_PANEL, next += ahead.stride) {
+        fetch_ahead(next);
         ak_v16i pairs = *(const ak_v16i *)w;
         ak_v16 even = LOW_HALF(pairs), odd = HIGH_HALF(pairs);
 #pragma GCC unroll 16
@@ -74,12 +85,12 @@ AK_INLINE void tile_bf16(const int rows, const uint16_t *x, int64_t ldx, const u
 }
 
 AK_KERNEL static void portable_f32(int rows, const float *x, int64_t ldx, const float *w,
-                                   int64_t ldw, int64_t k, float *out, int64_t ldo)
+                                   int64_t ldw, int64_t k, ak_ahead ahead, float *out, int64_t ldo)
 {
     for (int half = 0; half < AK_PANEL; half += 16) {
 #define AK_ROWS(R)                                                                                 \
     case R:                                                                                        \
-        tile_f32(R, 1, x, ldx, w + half, ldw, k, out + half, ldo);                                 \
+        tile_f32(R, 1, x, ldx, w + half, ldw, k, ahead, out + half, ldo);                          \
         break;
         switch (rows) {
             AK_ROWS(1) AK_ROWS(2) AK_ROWS(3) AK_ROWS(4) AK_ROWS(5) AK_ROWS(6)
@@ -89,12 +100,12 @@ AK_KERNEL static void portable_f32(int rows, const float *x, int64_t ldx, const 
 }
 
 AK_KERNEL static void portable_bf16(int rows, const uint16_t *x, int64_t ldx, const uint16_t *w,
-                                    int64_t k, float *out, int64_t ldo)
+                                    int64_t k, ak_ahead ahead, float *out, int64_t ldo)
 {
     for (int half = 0; half < AK_PANEL; half += 16) {
 #define AK_ROWS(R)                                                                                 \
     case R:                                                                                        \
-        tile_bf16(R, x, ldx, w + 2 * half, k, out + half, ldo);                                    \
+        tile_bf16(R, x, ldx, w + 2 * half, k, ahead, out + half, ldo);                             \
         break;
         switch (rows) {
             AK_ROWS(1) AK_ROWS(2) AK_ROWS(3) AK_ROWS(4) AK_ROWS(5) AK_ROWS(6)
@@ -113,16 +124,17 @@ const ak_tile_kernel ak_tile_portable = {"portable", 6, portable_f32, portable_b
     AK_ROWS(2)                                                                                     \
     AK_ROWS(3)                                                                                     \
     AK_ROWS(4)                                                                                     \
-    AK_ROWS(5) AK_ROWS(6) AK_ROWS(7) AK_ROWS(8) AK_ROWS(9) AK_ROWS(10) AK_ROWS(11) AK_ROWS(12)     \
-        AK_ROWS(13) AK_ROWS(14)
+    AK_ROWS(5)                                                                                     \
+    AK_ROWS(6)                                                                                     \
+    AK_ROWS(7) AK_ROWS(8) AK_ROWS(9) AK_ROWS(10) AK_ROWS(11) AK_ROWS(12) AK_ROWS(13) AK_ROWS(14)
 
 __attribute__((target("arch=x86-64-v4"), optimize("O3"))) static void
 avx512_f32(int rows, const float *x, int64_t ldx, const float *w, int64_t ldw, int64_t k,
-           float *out, int64_t ldo)
+           ak_ahead ahead, float *out, int64_t ldo)
 {
 #define AK_ROWS(R)                                                                                 \
     case R:                                                                                        \
-        tile_f32(R, 2, x, ldx, w, ldw, k, out, ldo);                                               \
+        tile_f32(R, 2, x, ldx, w, ldw, k, ahead, out, ldo);                                        \
         break;
     switch (rows) {
         AK_ALL_ROWS
@@ -134,17 +146,19 @@ avx512_f32(int rows, const float *x, int64_t ldx, const float *w, int64_t ldw, i
 
 static inline __attribute__((always_inline, AK_BF16_TARGET)) void
 tile_dpbf16(const int rows, const uint16_t *x, int64_t ldx, const uint16_t *w, int64_t k,
-            float *out, int64_t ldo)
+            ak_ahead ahead, float *out, int64_t ldo)
 {
     __m512 sum[AK_TILE_ROWS][2];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
         sum[i][0] = sum[i][1] = _mm512_setzero_ps();
-    for (int64_t p = 0; p < k; p += 2, w += 2 * AK_PANEL) {
+    const char *next = ahead.from;
+    for (int64_t p = 0; p < k; p += 2, w += 2 * AK_PANEL, next += ahead.stride) {
         __m512bh left = (__m512bh)_mm512_loadu_si512(w);
         __m512bh right = (__m512bh)_mm512_loadu_si512(w + 32);
-        __builtin_prefetch(w + 2 * AK_PREFETCH);
-        __builtin_prefetch(w + 2 * AK_PREFETCH + 32);
+        __builtin_prefetch(w + 2 * AK_NEAR * AK_PANEL);
+        __builtin_prefetch(w + 2 * AK_NEAR * AK_PANEL + 32);
+        fetch_ahead(next);
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
             __m512bh value = (__m512bh)_mm512_set1_epi32(load_pair(x + i * ldx + p));
@@ -160,12 +174,12 @@ tile_dpbf16(const int rows, const uint16_t *x, int64_t ldx, const uint16_t *w, i
 }
 
 __attribute__((AK_BF16_TARGET, optimize("O3"))) static void
-avx512_bf16(int rows, const uint16_t *x, int64_t ldx, const uint16_t *w, int64_t k, float *out,
-            int64_t ldo)
+avx512_bf16(int rows, const uint16_t *x, int64_t ldx, const uint16_t *w, int64_t k, ak_ahead ahead,
+            float *out, int64_t ldo)
 {
 #define AK_ROWS(R)                                                                                 \
     case R:                                                                                        \
-        tile_dpbf16(R, x, ldx, w, k, out, ldo);                                                    \
+        tile_dpbf16(R, x, ldx, w, k, ahead, out, ldo);                                             \
         break;
     switch (rows) {
         AK_ALL_ROWS
@@ -175,12 +189,12 @@ avx512_bf16(int rows, const uint16_t *x, int64_t ldx, const uint16_t *w, int64_t
 
 /* Without vdpbf16ps: the portable tile, a few rows at a time. */
 static void avx512_emulated_bf16(int rows, const uint16_t *x, int64_t ldx, const uint16_t *w,
-                                 int64_t k, float *out, int64_t ldo)
+                                 int64_t k, ak_ahead ahead, float *out, int64_t ldo)
 {
     int most = ak_tile_portable.rows;
     for (int first = 0; first < rows; first += most) {
         int count = rows - first < most ? rows - first : most;
-        portable_bf16(count, x + first * ldx, ldx, w, k, out + first * ldo, ldo);
+        portable_bf16(count, x + first * ldx, ldx, w, k, ahead, out + first * ldo, ldo);
     }
 }
 

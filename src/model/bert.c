@@ -9,6 +9,7 @@ typedef struct source {
     const ak_safetensors *file;
     const char *prefix; /* "" or "bert." */
     akin_arena *arena;  /* for tensors that are not float32 */
+    char *place;        /* of the next packed matrix */
 } source;
 
 /* The tensor prefix + stem + "." + end as floats, rows x columns (columns 0: a vector). */
@@ -35,17 +36,20 @@ static akin_status find_norm(ak_bert_norm *norm, const source *from, const char 
     return find_floats(&norm->shift, from, stem, "bias", d, 0, error);
 }
 
-static akin_status find_linear(ak_packed **out, const source *from, const char *stem,
-                               int64_t out_dim, int64_t in_dim, ak_activation activation,
-                               akin_precision precision, akin_error *error)
+static akin_status find_linear(ak_packed **out, source *from, const char *stem, int64_t out_dim,
+                               int64_t in_dim, ak_activation activation, akin_precision precision,
+                               akin_error *error)
 {
     const float *weight, *bias;
     AK_TRY(find_floats(&weight, from, stem, "weight", out_dim, in_dim, error));
     AK_TRY(find_floats(&bias, from, stem, "bias", out_dim, 0, error));
-    return ak_packed_create(out, out_dim, in_dim, weight, bias, activation, precision, error);
+    void *place = from->place;
+    from->place += ak_packed_size(out_dim, in_dim, precision);
+    return ak_packed_create(out, out_dim, in_dim, weight, bias, activation, precision, place,
+                            error);
 }
 
-static akin_status load_layer(ak_bert *bert, int number, const source *from, akin_error *error)
+static akin_status load_layer(ak_bert *bert, int number, source *from, akin_error *error)
 {
     ak_bert_layer *layer = &bert->layers[number];
     int64_t d = bert->config.hidden, wide = bert->config.intermediate;
@@ -103,6 +107,13 @@ static akin_status load(ak_bert *bert, const ak_safetensors *weights, akin_error
         ak_safetensors_find(weights, "bert.embeddings.word_embeddings.weight"))
         from.prefix = "bert.";
     AK_TRY(load_embeddings(bert, &from, error));
+    int64_t d = bert->config.hidden, wide = bert->config.intermediate;
+    size_t square = ak_packed_size(d, d, bert->precision);
+    size_t size = 4 * square + ak_packed_size(wide, d, bert->precision) +
+                  ak_packed_size(d, wide, bert->precision);
+    bert->packed = from.place = ak_alloc_large((size_t)bert->config.layers * size + 1);
+    if (!bert->packed)
+        return ak_fail_memory(error);
     for (int i = 0; i < bert->config.layers; i++)
         AK_TRY(load_layer(bert, i, &from, error));
     return AKIN_OK;
@@ -149,6 +160,7 @@ void ak_bert_free(ak_bert *bert)
             ak_packed_free(packed[j]);
     }
     ak_free(bert->layers);
+    ak_free(bert->packed);
     ak_free(atomic_load(&bert->spare));
     ak_safetensors_free(bert->mapping);
     ak_arena_free(bert->arena);

@@ -107,7 +107,7 @@ static akin_status take_workspace(ak_bert_workspace **out, const ak_bert *bert, 
     size_t size = sizeof *w + (size_t)floats * sizeof(float);
     if (!w || w->size < size) {
         ak_free(w);
-        w = ak_alloc(size);
+        w = ak_alloc_large(size);
         if (!w)
             return ak_fail_memory(error);
         w->size = size;

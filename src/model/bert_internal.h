@@ -26,6 +26,7 @@ struct ak_bert {
     const float *words, *places, *types; /* vocabulary, positions, types x hidden */
     ak_bert_norm norm;
     ak_bert_layer *layers;
+    void *packed; /* all layers' matrices, in the order of their use */
     _Atomic(ak_bert_workspace *) spare; /* the last forward's memory, for the next */
 };
 
