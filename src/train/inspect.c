@@ -11,6 +11,7 @@ typedef struct inspection {
     const char *path;
     akin_arena *arena;
     ak_value *root;
+    akin_model *model; /* `root` points into it */
 } inspection;
 
 static bool add_hash(inspection *i, const char *key, ak_hash hash)
@@ -72,17 +73,13 @@ static akin_status inspect_loaded(inspection *i, const akin_model *model, const 
 
 static akin_status inspect_folder(inspection *i, akin_error *error)
 {
-    akin_model *model;
     char *mark = ak_path_join(i->path, "akin.json");
     if (!mark)
         return ak_fail_memory(error);
     bool own = ak_path_what(mark) == AK_PATH_FILE;
     ak_free(mark);
-    AK_TRY(akin_model_load(&model, i->context, i->path, AKIN_AS_SAVED, error));
-    akin_status status =
-        inspect_loaded(i, model, own ? "model" : "sentence-transformers folder", error);
-    akin_model_free(model);
-    return status;
+    AK_TRY(akin_model_load(&i->model, i->context, i->path, AKIN_AS_SAVED, error));
+    return inspect_loaded(i, i->model, own ? "model" : "sentence-transformers folder", error);
 }
 
 /* ---- files ---- */
@@ -190,6 +187,7 @@ akin_status akin_inspect(char **json, akin_context *context, const char *path, a
     akin_status status = i.root ? inspect(&i, error) : ak_fail_memory(error);
     if (!status && !(*json = ak_json_write(i.root, 2)))
         status = ak_fail_memory(error);
+    akin_model_free(i.model);
     ak_arena_free(i.arena);
     return status;
 }
