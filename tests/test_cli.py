@@ -1,0 +1,361 @@
+#!/usr/bin/env python3
+"""The command by its standard output, standard error and exit status, on a model of 32 numbers.
+
+usage: test_cli.py BUILD_FOLDER. Prints TAP.
+"""
+import json
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import traceback
+
+BUILD = pathlib.Path(sys.argv[1]).resolve()
+AKIN = str(BUILD / "akin")
+COLOURS = "red blue green white black".split()
+THINGS = "cat dog bird fish horse apple pear plum cherry house tree road river sea hill".split()
+PAIRS = [{"a": f"{c} {t}", "b": f"the {t} is {c}"} for c in COLOURS for t in THINGS]
+cases = []
+
+
+def case(function):
+    cases.append(function)
+    return function
+
+
+def environment():
+    kept = {name: value for name, value in os.environ.items()
+            if name not in ("COLUMNS", "NO_COLOR", "AKIN_COMMAND")}
+    return {**kept, "XDG_CACHE_HOME": os.path.abspath("cache"), "LC_ALL": "C"}
+
+
+def akin(*words, status=0, says="", stdin="", **more):
+    """Runs the command; checks status and a piece of standard error; gives (stdout, stderr)."""
+    done = subprocess.run([AKIN, *map(str, words)], input=stdin, capture_output=True, text=True,
+                          env=environment(), timeout=120, check=False, **more)
+    told = f"akin {' '.join(map(str, words))}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == status, f"status {done.returncode}, expected {status}: {told}"
+    assert says in done.stderr, f"standard error lacks {says!r}: {told}"
+    assert "\r" not in done.stderr and "\033" not in done.stderr, f"drawn without a terminal: {told}"
+    if status:
+        assert not done.stdout, f"output although it failed: {told}"
+        assert done.stderr.startswith("akin: ") or "\nakin: " in done.stderr, told
+    return done.stdout, done.stderr
+
+
+def lines(path, records):
+    pathlib.Path(path).write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def train(output, *words, **more):
+    return akin("train", "pairs.jsonl", "--encoder", "tiny", "--output", output, *words, **more)
+
+
+def read_npy(path):
+    data = pathlib.Path(path).read_bytes()
+    assert data[:8] == b"\x93NUMPY\x01\x00", data[:8]
+    size, = struct.unpack("<H", data[8:10])
+    assert (10 + size) % 64 == 0, "numbers are not aligned"
+    return data[10:10 + size].decode(), data[10 + size:]
+
+
+# ---- usage ----
+
+@case
+def what_it_is():
+    out, err = akin("--version")
+    assert out.startswith("akin 0.1.0\n") and not err, out
+    out, err = akin("--help")
+    assert "usage: akin COMMAND" in out and not err, out
+    assert akin("help")[0] == out
+
+
+@case
+def help_of_every_command():
+    for command in "train evaluate encode index search inspect list".split():
+        out, err = akin(command, "--help")
+        assert "Example:\n  akin " + command in out and "--quiet" in out and not err, out
+
+
+@case
+def wrong_usage():
+    table = [
+        (["frob"], 'there is no command "frob"'),
+        (["train"], "found 0 arguments"),
+        (["train", "a.yaml", "b.yaml"], "found 2 arguments"),
+        (["train", "pairs.jsonl"], "--encoder is needed"),
+        (["train", "--frob"], "--frob: unknown option"),
+        (["evaluate"], "found 0 arguments"),
+        (["evaluate", "tiny"], "--data is missing"),
+        (["evaluate", "tiny", "--data", "pairs.jsonl"], "--samples must be"),
+        (["evaluate", "tiny", "--data", "pairs.jsonl", "--samples", "frob"], "--samples must be"),
+        (["encode"], "found 0 arguments"),
+        (["encode", "tiny", "a", "b"], "found 3 arguments"),
+        (["index", "tiny"], "found 1 arguments"),
+        (["index", "tiny", "pairs.jsonl"], "--output is missing"),
+        (["search"], "a query"),
+        (["search", "tiny", "pairs.jsonl"], "at least one query"),
+        (["search", "-k", "0", "tiny", "pairs.jsonl", "cat"], "-k must be at least 1"),
+        (["search", "-k", "x", "tiny", "pairs.jsonl", "cat"], "invalid numeric value"),
+        (["inspect"], "found 0 arguments"),
+        (["list"], "wants one of"),
+        (["list", "frobs"], 'not "frobs"'),
+    ]
+    for words, message in table:
+        _, err = akin(*words, status=2, says=message)
+        assert err.splitlines()[-1].startswith("try: akin "), err
+    done = subprocess.run([AKIN], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "usage: akin COMMAND" in done.stderr and not done.stdout
+
+
+@case
+def manual_covers_every_option():
+    manual, _ = akin("--manual")
+    for command in "train evaluate encode index search inspect list".split():
+        for word in akin(command, "--help")[0].split():
+            option = word.rstrip(",").split("=")[0]
+            if option.startswith("--") and option != "--help":
+                assert f"*{option}*" in manual, f"{command} {option}"
+
+
+# ---- the main job ----
+
+@case
+def train_says_what_it_does():
+    out, err = train("first", "--set", "train.epochs=3")
+    assert out == "first\n", out
+    for piece in ("skip_connection", "trainable", "epoch 0 (base)", "epoch 3", "best epoch",
+                  "0 vectors reused, 150 encoded"):
+        assert piece in err, f"{piece!r} is missing: {err}"
+    about = json.loads(pathlib.Path("first/akin.json").read_text())
+    assert about["base"]["path"].endswith("/tiny") and about["training"]["epochs"] == 3, about
+    assert {"validation_loss", "reciprocal_rank"} <= set(about["metrics"]["base"]), about
+    assert sorted(os.listdir("first")) == ["README.md", "akin.json", "encoders",
+                                           "head.safetensors"], os.listdir("first")
+
+
+@case
+def a_second_run_reuses_and_repeats():
+    _, err = train("second", "--set", "train.epochs=3")
+    assert "150 vectors reused, 0 encoded" in err, err
+    first, second = (pathlib.Path(name, "head.safetensors").read_bytes()
+                     for name in ("first", "second"))
+    assert first == second, "the same seed gave other weights"
+
+
+@case
+def outputs_are_not_overwritten():
+    before = pathlib.Path("first/akin.json").read_bytes()
+    train("first", status=2, says="first exists already; --force replaces it")
+    assert pathlib.Path("first/akin.json").read_bytes() == before
+    train("second", "--force", "--set", "train.epochs=1")
+    assert json.loads(pathlib.Path("second/akin.json").read_text())["training"]["epochs"] == 1
+
+
+@case
+def quiet_is_quiet():
+    out, err = train("quiet", "--quiet", "--set", "train.epochs=1")
+    assert out == "quiet\n" and not err, err
+
+
+@case
+def a_recipe_and_sets():
+    pathlib.Path("r").mkdir()
+    pathlib.Path("r/recipe.yaml").write_text(
+        "data: {train: ../pairs.jsonl, validation: 0.2, samples: pairs}\n"
+        "encoders: {text: {type: transformer, path: ../tiny, max_length: 16}}\n"
+        "head: {type: linear}\ntrain: {epochs: 2, batch_size: 16, seed: 7}\n")
+    out, err = akin("train", "r/recipe.yaml", "--set", "train.epochs=1", "--output", "third")
+    assert out == "third\n" and "epoch 1 " in err and "epoch 2 " not in err, err
+    about = json.loads(pathlib.Path("third/akin.json").read_text())
+    assert about["head"]["type"] == "linear" and about["training"]["seed"] == 7, about
+    akin("train", "r/recipe.yaml", "-o", "x", "-s", "train.epoch=1", status=1,
+         says='did you mean "epochs"')
+    akin("train", "r/recipe.yaml", "-o", "x", "-s", "loss.type=triplet", status=1, says="groups")
+    akin("train", "r/none.yaml", "-o", "x", status=1, says="r/none.yaml")
+    pathlib.Path("r/bad.yaml").write_text("data: {train: a.jsonl\nhead: [\n")
+    akin("train", "r/bad.yaml", "-o", "x", status=1, says="bad.yaml:")
+    assert not os.path.exists("x")
+
+
+@case
+def evaluate_as_table_and_json():
+    words = ("evaluate", "first", "--data", "pairs.jsonl", "--samples", "pairs")
+    out, _ = akin(*words)
+    assert out.startswith("75 queries, 75 candidates\nmetric ") and "95 % interval" in out, out
+    result = json.loads(akin(*words, "--json")[0])
+    assert set(result) == {"metrics", "base", "difference", "queries", "candidates"}, result
+    for name, value in result["metrics"].items():
+        difference, low, high = result["difference"][name]
+        assert abs(value - result["base"][name] - difference) < 1e-6, name
+        assert low <= difference + 1e-9 and difference <= high + 1e-9, name
+    alone = json.loads(akin("evaluate", "tiny", *words[2:], "--json")[0])
+    assert alone["base"] is None and alone["difference"] is None, alone
+    assert alone["metrics"] == result["base"], "the base is not the plain folder"
+    few = json.loads(akin(*words, "--json", "--sample-size", "10", "-m", "precision@3")[0])
+    assert few["queries"] == 10 and list(few["metrics"]) == ["precision@3"], few
+
+
+@case
+def encode_in_every_form():
+    words = ("encode", "first", "pairs.jsonl", "--field", "b")
+    printed = [json.loads(line) for line in akin(*words)[0].splitlines()]
+    assert len(printed) == 75 and all(len(vector) == 32 for vector in printed)
+    flat = b"".join(struct.pack("<32f", *vector) for vector in printed)
+    akin(*words, "-o", "v.npy")
+    header, numbers = read_npy("v.npy")
+    assert "'<f4'" in header and "(75, 32)" in header and numbers == flat, header
+    akin(*words, "-o", "v.safetensors")
+    data = pathlib.Path("v.safetensors").read_bytes()
+    assert data.endswith(flat) and b"fingerprint" in data
+    akin(*words, "-o", "v.jsonl")
+    assert [json.loads(line) for line in open("v.jsonl")] == printed
+    akin(*words, "-o", "v.npy", status=1, says="v.npy")
+    akin(*words, "-o", "v.npy", "--force")
+    akin(*words, "-o", "v.txt", status=1, says=".npy, .safetensors or .jsonl")
+    texts = "".join(pair["b"] + "\n" for pair in PAIRS)
+    assert [json.loads(line) for line in akin("encode", "first", stdin=texts)[0].splitlines()] \
+        == printed, "standard input gives other vectors"
+
+
+@case
+def search_with_and_without_an_index():
+    direct = json.loads(akin("search", "first", "pairs.jsonl", "--field", "b", "-k", "3", "--json",
+                             "red cat")[0])
+    assert len(direct["hits"]) == 3 and set(direct["hits"][0]) == {"id", "similarity", "document"}
+    akin("index", "first", "pairs.jsonl", "--field", "b", "--output", "i.akin",
+         says="75 vectors of 32 numbers")
+    out, _ = akin("search", "i.akin", "-k", "3", "--json", "red cat", "blue dog")
+    first, second = map(json.loads, out.splitlines())
+    assert first == direct and second["query"] == "blue dog", out
+    out, _ = akin("search", "i.akin", "-k", "2", "red cat")
+    assert out.splitlines()[0] == '"red cat"' and direct["hits"][0]["document"] in out, out
+    both = json.loads(akin("search", "first", "pairs.jsonl", "--field", "b", "--base", "--json",
+                           "red cat")[0])
+    assert len(both["base"]) == len(both["hits"]) == 10, both
+    akin("search", "i.akin", "--base", "cat", status=2, says="--base needs a model")
+    akin("search", "i.akin", "--model", "tiny", "cat", status=1, says="vector space")
+    akin("index", "first", "pairs.jsonl", "--field", "b", "-o", "i.akin", status=1, says="exists")
+
+
+@case
+def inspect_knows_what_it_sees():
+    for path, kind in (("first", "model"), ("tiny", "sentence-transformers folder"),
+                       ("i.akin", "akin index"), ("v.npy", "numpy vectors"),
+                       ("v.safetensors", "akin-vectors"), ("pairs.jsonl", "data"),
+                       ("r/recipe.yaml", "recipe")):
+        assert kind == json.loads(akin("inspect", path, "--json")[0])["kind"], path
+        assert kind in akin("inspect", path)[0], path
+    akin("inspect", "nothing-there", status=1, says="nothing-there")
+
+
+@case
+def lists():
+    for kind, name in (("encoders", "transformer"), ("heads", "skip_connection"),
+                       ("losses", "triplet"), ("metrics", "ndcg"), ("optimizers", "adamw")):
+        assert f"\n{name} " in "\n" + akin("list", kind)[0], kind
+        rows = json.loads(akin("list", kind, "--json")[0])
+        assert name in [row["name"] for row in rows] and all(row["summary"] for row in rows), kind
+
+
+# ---- what goes wrong ----
+
+@case
+def bad_data_is_named_by_line():
+    good = json.dumps(PAIRS[0]) + "\n"
+    table = [
+        ("not_json.jsonl", good + "{frob}\n", "not_json.jsonl:2"),
+        ("field.jsonl", good + '{"a": "x"}\n', 'field.jsonl:2: no member "b"'),
+        ("score.jsonl", '{"a": "x", "b": "y", "score": NaN}\n', "score.jsonl:1"),
+        ("empty.jsonl", "", "empty.jsonl"),
+        ("list.jsonl", "[1]\n", "list.jsonl:1"),
+        ("short.csv", "a,b\nx\n", "short.csv:2"),
+        ("column.tsv", "a\tc\nx\ty\n", "column.tsv:1"),
+    ]
+    for name, text, message in table:
+        pathlib.Path(name).write_text(text)
+        akin("train", name, "--encoder", "tiny", "-o", "x", status=1, says=message)
+        akin("evaluate", "tiny", "--data", name, "--samples", "pairs", status=1, says=message)
+    akin("train", "none.jsonl", "--encoder", "tiny", "-o", "x", status=1, says="none.jsonl")
+    train("x", "--encoder", "nowhere", status=1, says="nowhere")
+    assert not os.path.exists("x") and not os.path.exists("x.checkpoint")
+
+
+@case
+def a_damaged_model_is_refused():
+    shutil.copytree("first", "damaged")
+    weights = pathlib.Path("damaged/head.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-8])
+    akin("encode", "damaged", stdin="cat\n", status=1, says="head.safetensors")
+    pathlib.Path("damaged/akin.json").write_text('{"format": 1,')
+    akin("encode", "damaged", stdin="cat\n", status=1, says="akin.json:1")
+
+
+@case
+def a_full_disk_loses_nothing():
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([AKIN, "encode", "first", "pairs.jsonl", "--field", "b"], stdout=full,
+                              stderr=subprocess.PIPE, text=True, env=environment(), check=False)
+    assert done.returncode == 1 and "No space left" in done.stderr, done.stderr
+
+    def small_files():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    before = sorted(os.listdir("."))
+    akin("encode", "first", "pairs.jsonl", "--field", "b", "-o", "big.npy", "--cache", "none",
+         status=1, says="big.npy", preexec_fn=small_files)
+    train("big", "--cache", "none", "-s", "train.epochs=1", status=1, preexec_fn=small_files)
+    after = [name for name in sorted(os.listdir(".")) if name != "big.checkpoint"]
+    assert after == before, f"left behind: {set(after) - set(before)}"
+
+
+@case
+def an_interrupted_run_goes_on_as_if_never_stopped():
+    sets = ("-s", "train.epochs=400", "-s", "train.batch_size=8", "-s",
+            "train.early_stopping.patience=0", "-s", "head.dropout=0.1")
+    train("whole", *sets)
+    words = [AKIN, "train", "pairs.jsonl", "--encoder", "tiny", "-o", "parts", *sets]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env=environment()) as process:
+        for line in process.stderr:
+            if line.startswith("epoch 3 "):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read()
+        process.stdout.read()
+    assert process.returncode == 130, f"status {process.returncode}: {rest}"
+    assert "--resume parts.checkpoint" in rest and not os.path.exists("parts"), rest
+    train("parts", *sets, "--resume", "parts.checkpoint")
+    whole, parts = (pathlib.Path(name, "head.safetensors").read_bytes()
+                    for name in ("whole", "parts"))
+    assert whole == parts, "the resumed run ended in other weights"
+    assert not os.path.exists("parts.checkpoint"), "a checkpoint was left"
+
+
+def main():
+    print(f"1..{len(cases)}")
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        subprocess.run([BUILD / "tests" / "make_tiny_model", "tiny"], check=True)
+        lines("pairs.jsonl", PAIRS)
+        for number, function in enumerate(cases, 1):
+            try:
+                function()
+                print(f"ok {number} - {function.__name__}", flush=True)
+            except Exception:
+                failed += 1
+                print(f"not ok {number} - {function.__name__}", flush=True)
+                traceback.print_exc()
+        os.chdir("/")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
