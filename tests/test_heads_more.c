@@ -1,8 +1,8 @@
 /* heads of several layers: against float64 references, all gradients by central differences, and
    through a saved model. */
-#include "heads_scene.h"
-
 #include "support.h"
+
+#include "heads_scene.h"
 
 #include "model/model.h"
 #include "model/stack.h"
@@ -58,6 +58,20 @@ static void row_widening(const reference *r, int64_t i, double *x, double *y)
     memcpy(y, wide, (size_t)r->in * sizeof *y);
 }
 
+static void row_one_layer(const reference *r, int64_t i, double *x, double *y)
+{
+    (void)i;
+    row_stack(r, &r->out, 1, 0, x, y);
+}
+
+static void row_projection(const reference *r, int64_t i, double *x, double *y)
+{
+    double wide[128];
+    (void)i;
+    row_stack(r, (int64_t[]){11, 4, 6}, 3, r->layers, x, wide);
+    memcpy(y, wide, (size_t)r->out * sizeof *y);
+}
+
 static const head_case cases[] = {
     {"widening", "widening", {{0}}, 6, 7, row_widening, 0, 28},
     {"widening, dropout", "widening", {{"dropout", "0.3"}}, 6, 7, row_widening, 0, 28},
@@ -87,6 +101,31 @@ static const head_case cases[] = {
      row_widening,
      5,
      1},
+    {"stacked_projection", "stacked_projection", {{0}}, 6, 8, row_one_layer, 0, 0},
+    {"stacked_projection, one layer",
+     "stacked_projection",
+     {{"output_sizes", "5"}, {"dropout", "0.2"}},
+     6,
+     8,
+     row_one_layer,
+     0,
+     0},
+    {"stacked_projection, three layers",
+     "stacked_projection",
+     {{"output_sizes", "11,4,6"}},
+     6,
+     8,
+     row_projection,
+     0,
+     0},
+    {"stacked_projection, silu, dropout",
+     "stacked_projection",
+     {{"output_sizes", "[11, 4, 6]"}, {"activation", "silu"}, {"dropout", "0.3"}},
+     6,
+     8,
+     row_projection,
+     3,
+     0},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
@@ -132,6 +171,12 @@ static void test_option_ranges(void **state)
         {"widening", "{activation: none}", "must be relu, gelu, gelu_tanh, silu, tanh or sigmoid"},
         {"widening", "{dropout: 2}", "must be between 0 and 1"},
         {"widening", "{expansion: 4}", "\"expansion\" is not known"},
+        {"stacked_projection", "{output_sizes: [8, 0]}",
+         "\"output_sizes\" is 0, must be between 1"},
+        {"stacked_projection", "{output_sizes: [8, wide]}", "item 2 of \"output_sizes\" is wide"},
+        {"stacked_projection", "{output_sizes: {a: 8}}", "must be a list of whole numbers"},
+        {"stacked_projection", "{activation: swish}", "must be relu, gelu"},
+        {"stacked_projection", "{dropout: -1}", "must be between 0 and 1"},
     };
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
         akin_head *head;
@@ -140,6 +185,26 @@ static void test_option_ranges(void **state)
             fail_msg("%s: %s: \"%s\" lacks \"%s\"", bad[k].type, bad[k].options, error.message,
                      bad[k].message);
     }
+}
+
+/* 64 layers are what there is room for. */
+static void test_many_layers(void **state)
+{
+    (void)state;
+    akin_head *head;
+    char list[300] = "{output_sizes: [1";
+    for (int k = 1; k < AK_MAX_STACK; k++)
+        strcat(list, ",1");
+    char *end = list + strlen(list);
+    strcpy(end, "]}");
+    assert_int_equal(akin_head_create(&head, NULL, "stacked_projection", list, 8, &error), 0);
+    assert_int_equal(ak_parameters_count(head->parameters), 2 * AK_MAX_STACK);
+    akin_head_free(head);
+    strcpy(end, ",1]}");
+    assert_int_equal(akin_head_create(&head, NULL, "stacked_projection", list, 8, &error),
+                     AKIN_ERR_ARGUMENT);
+    assert_says(&error, "output_sizes has 65 layers, must be at most 64");
+    assert_null(head);
 }
 
 /* ---- through a saved model ---- */
@@ -234,6 +299,8 @@ typedef struct saved_case {
 
 static const saved_case saved[] = {
     {"widening", "{expansion_factor: 1.5, activation: gelu, dropout: 0.2}", BYTES_DIM},
+    {"stacked_projection", "{output_sizes: [24, 9]}", 9},
+    {"stacked_projection", "{output_sizes: 24, activation: tanh}", 24},
 };
 
 static void check_saved(akin_context *context, const char *folder, const saved_case *t)
@@ -276,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_backward_adds),
         cmocka_unit_test(test_initial_values),
         cmocka_unit_test(test_option_ranges),
+        cmocka_unit_test(test_many_layers),
         cmocka_unit_test(test_rows_are_independent),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_bf16),
