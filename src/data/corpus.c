@@ -40,18 +40,22 @@ static const ak_reader text_lines = {.suffix = ".txt",
 
 #define ID (AK_FIELDS - 1) /* the last field is the id, those before it are the object */
 
+bool ak_corpus_is_lines(const char *path)
+{
+    return strcmp(path, "-") == 0 || ak_path_has_suffix(path, ".txt") ||
+           ak_path_has_suffix(path, ".txt.gz");
+}
+
 bool ak_corpus_is_known(const char *path)
 {
-    return ak_source_format(path) || ak_path_has_suffix(path, ".txt") ||
-           ak_path_has_suffix(path, ".txt.gz");
+    return ak_source_format(path) || ak_corpus_is_lines(path);
 }
 
 akin_status ak_corpus_open(akin_corpus **out, const char *path, const char *const *fields,
                            const char *id, const char *cache_folder, akin_error *error)
 {
     const char *names[AK_FIELDS] = {NULL};
-    bool lines = strcmp(path, "-") == 0 || ak_path_has_suffix(path, ".txt") ||
-                 ak_path_has_suffix(path, ".txt.gz");
+    const ak_reader *format = ak_corpus_is_lines(path) ? &text_lines : NULL;
     *out = NULL;
     akin_corpus *corpus = ak_calloc(1, sizeof *corpus);
     if (!corpus)
@@ -61,7 +65,7 @@ akin_status ak_corpus_open(akin_corpus **out, const char *path, const char *cons
     names[ID] = id;
     corpus->has_id = id != NULL;
     akin_status status = ak_source_open(&corpus->source, strcmp(path, "-") ? path : "/dev/stdin",
-                                        lines ? &text_lines : NULL, names, cache_folder, error);
+                                        format, names, cache_folder, error);
     if (status) {
         akin_corpus_free(corpus);
         return status;

@@ -44,6 +44,7 @@ akin_status ak_file_hash(ak_hash *out, const char *path, const char *cache_folde
 akin_status ak_corpus_open(akin_corpus **out, const char *path, const char *const *fields,
                            const char *id, const char *cache_folder, akin_error *error);
 bool ak_corpus_is_known(const char *path); /* does the name tell a format? */
+bool ak_corpus_is_lines(const char *path); /* text, an object a line: .txt, standard input */
 /* Threads: yes. */
 akin_status ak_corpus_get(const akin_corpus *corpus, int64_t index, akin_arena *arena,
                           akin_object *object, akin_error *error);

@@ -1,7 +1,6 @@
 /* Data sets and corpora of a context: its cache folder holds unpacked files and memoised hashes. */
 #include "model/model.h"
 
-#include <string.h>
 
 akin_status akin_dataset_open(akin_dataset **out, akin_context *context, const char *path,
                               akin_sample_kind kind, const akin_fields *fields,
@@ -26,9 +25,7 @@ akin_status akin_corpus_open(akin_corpus **out, akin_context *context, const aki
     static const char *const usual[] = {"title", "text", NULL};
     const char *one[] = {field, NULL};
     const char *const *fields = field ? one : usual;
-    bool lines = strcmp(path, "-") == 0 || ak_path_has_suffix(path, ".txt") ||
-                 ak_path_has_suffix(path, ".txt.gz");
-    if (!field && (lines || (model && reads_records(model))))
+    if (!field && (ak_corpus_is_lines(path) || (model && reads_records(model))))
         fields = NULL;
     return ak_corpus_open(out, path, fields, NULL, context ? context->cache_folder : NULL, error);
 }
