@@ -44,14 +44,40 @@ static akin_status open_store(ak_features *features, int e, bool training, akin_
     return features->rows[e] ? AKIN_OK : ak_fail_memory(error);
 }
 
-/* The contents without a vector, in order; *missing has room for all of them. */
-static int64_t find_missing(const ak_store *store, const ak_contents *contents, int64_t *missing)
+/* Leaves the first of equal keys. */
+static akin_status drop_equal(const ak_contents *contents, int64_t *numbers, int64_t *count,
+                              akin_error *error)
 {
-    int64_t count = 0;
+    int64_t slots = 16, kept = 0;
+    while (slots < 2 * *count)
+        slots *= 2;
+    int64_t *seen = ak_calloc((size_t)slots, sizeof *seen); /* 1 + a content; 0: free */
+    if (!seen)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < *count; i++) {
+        ak_hash key = contents->keys[numbers[i]];
+        int64_t at = (int64_t)(key.low & (uint64_t)(slots - 1));
+        while (seen[at] && !ak_hash_equal(contents->keys[seen[at] - 1], key))
+            at = (at + 1) & (slots - 1);
+        if (seen[at])
+            continue;
+        seen[at] = numbers[i] + 1;
+        numbers[kept++] = numbers[i];
+    }
+    ak_free(seen);
+    *count = kept;
+    return AKIN_OK;
+}
+
+/* The contents without a vector, each once, in order; *missing has room for all of them. */
+static akin_status find_missing(const ak_store *store, const ak_contents *contents,
+                                int64_t *missing, int64_t *count, akin_error *error)
+{
+    *count = 0;
     for (int64_t i = 0; i < contents->count; i++)
         if (!ak_store_find(store, contents->keys[i]))
-            missing[count++] = i;
-    return count;
+            missing[(*count)++] = i;
+    return *count ? drop_equal(contents, missing, count, error) : AKIN_OK;
 }
 
 typedef struct encoding {
@@ -105,15 +131,18 @@ static akin_status fill_store(ak_features *features, int e, const ak_contents *c
                               encoding *work, int64_t *missing, akin_error *error)
 {
     ak_store *store = features->stores[e];
-    int64_t count = find_missing(store, contents, missing);
+    int64_t count;
+    AK_TRY(find_missing(store, contents, missing, &count, error));
     if (!count)
         return AKIN_OK;
     AK_TRY(ak_store_begin(store, error));
-    count = find_missing(store, contents, missing); /* another process may have written them */
     work->encoder = features->model->encoders[e].encoder;
     work->store = store;
-    akin_status status = encode_missing(features, work, features->model->encoders[e].name, missing,
-                                        count, error);
+    /* again: another process may have written them */
+    akin_status status = find_missing(store, contents, missing, &count, error);
+    if (!status)
+        status = encode_missing(features, work, features->model->encoders[e].name, missing, count,
+                                error);
     akin_status end = ak_store_end(store, status ? NULL : error);
     return status ? status : end;
 }

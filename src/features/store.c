@@ -163,7 +163,7 @@ static akin_status try_segment(ak_store *store, const char *name, akin_error *er
         ak_free(path);
         return ak_fail_memory(error);
     }
-    if (status && ak_path_what(path) == AK_PATH_FILE) {
+    if (status == AKIN_ERR_FORMAT || status == AKIN_ERR_MISMATCH) { /* IO: it may be whole */
         ak_warn(store->context, "the cache segment is broken and will be computed again: %s",
                 why.message);
         ak_file_remove(path, NULL);
@@ -257,14 +257,27 @@ static char *next_path(ak_store *store)
     return ak_format("%s/%06lld.safetensors", store->folder, (long long)store->next++);
 }
 
-/* All segments become one; readers that have the old ones mapped keep them. */
-static void merge(ak_store *store)
+static void merge_parts(ak_store *store, const segment *parts, int64_t count)
 {
     char *path = next_path(store);
-    if (path && !write_segment(store, path, store->segments, store->segment_count, NULL))
-        for (int64_t i = 0; i < store->segment_count; i++)
-            ak_file_remove(store->segments[i].path, NULL);
+    if (path && !write_segment(store, path, parts, count, NULL))
+        for (int64_t i = 0; i < count; i++)
+            ak_file_remove(parts[i].path, NULL);
     ak_free(path);
+}
+
+/* Many segments become one; readers that have the old ones mapped keep them. Those whose file is
+   gone were merged before, and what they hold is in a newer one. */
+static void merge(ak_store *store)
+{
+    segment *parts = ak_calloc((size_t)store->segment_count + 1, sizeof *parts);
+    int64_t count = 0;
+    for (int64_t i = 0; parts && i < store->segment_count; i++)
+        if (ak_path_what(store->segments[i].path) == AK_PATH_FILE)
+            parts[count++] = store->segments[i];
+    if (count > SEGMENTS)
+        merge_parts(store, parts, count);
+    ak_free(parts);
 }
 
 void ak_store_close(ak_store *store)
@@ -303,7 +316,7 @@ static akin_status lock_folder(ak_store *store, akin_error *error)
     if (!path)
         return ak_fail_memory(error);
     akin_status status = ak_lock(&store->lock, path, false, error);
-    if (status) {
+    if (status == AKIN_ERR_EXISTS) {
         ak_note(store->context, "another run is encoding with this encoder; waiting for it");
         status = ak_lock(&store->lock, path, true, error);
     }
