@@ -217,7 +217,8 @@ AKIN_API akin_status akin_dataset_get(const akin_dataset *dataset, int64_t index
                                       akin_arena *arena, akin_sample *sample, akin_error *error);
 
 typedef enum akin_split_by {
-    AKIN_SPLIT_BY_SAMPLE, /* pairs: components of equal contents; groups: each group in proportion */
+    AKIN_SPLIT_BY_SAMPLE, /* pairs: components of equal contents; groups: each group in proportion,
+                             but no sample alone where two can be had */
     AKIN_SPLIT_BY_GROUP,  /* groups: whole groups on one side */
 } akin_split_by;
 

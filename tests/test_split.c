@@ -143,6 +143,31 @@ static void test_small_groups(void **state)
     akin_dataset_free(dataset);
 }
 
+/* A tenth of nine samples is about one, which alone would be like nothing: every other group gives
+   two, and every held-out sample has a neighbour. */
+static void test_no_sample_alone(void **state)
+{
+    (void)state;
+    akin_group groups[450];
+    char texts[450][16];
+    akin_dataset *dataset, *train, *validation;
+    for (int i = 0; i < 450; i++) {
+        snprintf(texts[i], sizeof texts[i], "%d", i);
+        groups[i] = (akin_group){.object = akin_text(texts[i]), .group = i / 9};
+    }
+    assert_ok(akin_dataset_from_groups(&dataset, groups, 450, told));
+    assert_ok(akin_dataset_split(&train, &validation, dataset, 0.1, AKIN_SPLIT_BY_SAMPLE, 1, told));
+    side t = look(train), v = look(validation);
+    assert_in_range(v.count, 44, 46);
+    for (int g = 0; g < 50; g++)
+        assert_true(v.groups[g] == 0 || v.groups[g] >= 2);
+    forget(&t);
+    forget(&v);
+    akin_dataset_free(train);
+    akin_dataset_free(validation);
+    akin_dataset_free(dataset);
+}
+
 static void test_whole_groups(void **state)
 {
     (void)state;
@@ -308,6 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_groups_stratified),
+        cmocka_unit_test(test_no_sample_alone),
         cmocka_unit_test(test_small_groups),
         cmocka_unit_test(test_whole_groups),
         cmocka_unit_test(test_whole_groups_exact),

@@ -4,7 +4,8 @@
 
      pairs             components by both objects of a pair
      groups, by group  components by group and by equal objects in different groups
-     groups, by sample components by equal objects; each group gives its share (stratified)
+     groups, by sample components by equal objects; each group gives its share (stratified), but
+                       no sample alone where two can be had: alone it has nothing it is like
 
    Units are tried in a random order and taken while they fit. "Near `fraction`" means: the held-out
    part is at least half and at most one and a half times what was asked for. */
@@ -129,9 +130,22 @@ static void choose_whole(splitter *s)
         hold(s, smallest);
 }
 
+/* Of a group's units (those of numbers from .. to - 1) what fits below `wanted`; of several one stays
+   for training. A lone sample is like nothing else that is held out, and tells of no neighbour: a
+   group that could give two waits until the groups before it leave it two. */
+static void hold_share(splitter *s, const int64_t *units, int64_t from, int64_t to, int64_t wanted)
+{
+    int64_t end = to - from > 1 ? to - 1 : to;
+    if (end - from >= 2 && wanted - s->held_samples < 2)
+        return;
+    for (int64_t u = from; u < end; u++)
+        if (s->held_samples + s->size[units[u]] <= wanted)
+            hold(s, units[u]);
+}
+
 /* Stratified: a group's share is what the groups up to it ask for together, less what was taken, so
    that small groups, whose shares round to nothing alone, add up. A unit (a content) counts for the
-   group of its first sample; of several units of a group one stays for training. */
+   group of its first sample. */
 static akin_status choose_stratified(splitter *s, akin_error *error)
 {
     const ak_table *t = s->table;
@@ -154,10 +168,7 @@ static akin_status choose_stratified(splitter *s, akin_error *error)
         int64_t from = start[groups[i]], to = start[groups[i] + 1];
         for (int64_t u = from; u < to; u++)
             seen += s->size[units[u]];
-        int64_t wanted = llround(s->fraction * (double)seen);
-        for (int64_t u = from; u < (to - from > 1 ? to - 1 : to); u++)
-            if (s->held_samples + s->size[units[u]] <= wanted)
-                hold(s, units[u]);
+        hold_share(s, units, from, to, llround(s->fraction * (double)seen));
     }
 done:
     ak_free(start);
