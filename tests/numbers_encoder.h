@@ -1,6 +1,6 @@
 /* An encoder of the user's own, with vectors that a test can know: the object "3 4" is the vector
-   (3, 4). With `trainable: true` it is multiplied by a matrix, the identity at first. Counts what it
-   reads. Needs cmocka's header before it. */
+   (3, 4). With `trainable: true` it is multiplied by a matrix, the identity at first. Counts what
+   it reads. Needs cmocka's header before it. */
 #ifndef AKIN_TEST_NUMBERS_ENCODER_H
 #define AKIN_TEST_NUMBERS_ENCODER_H
 

@@ -59,8 +59,8 @@ static ak_hash key_of(int number)
 static ak_store *open_store(int fingerprint)
 {
     ak_store *store;
-    assert_ok(ak_store_open(&store, context, context->cache_folder, print_of(fingerprint), DIM,
-                            told));
+    assert_ok(
+        ak_store_open(&store, context, context->cache_folder, print_of(fingerprint), DIM, told));
     return store;
 }
 
@@ -323,13 +323,12 @@ static akin_status number_object(void *user, int64_t i, akin_arena *arena, akin_
     return AKIN_OK;
 }
 
-static ak_features *collect(const akin_model *model, int64_t count, int64_t distinct,
-                            ak_hash *keys)
+static ak_features *collect(const akin_model *model, int64_t count, int64_t distinct, ak_hash *keys)
 {
     ak_features *features;
     akin_arena *arena;
-    ak_contents contents = {.count = count, .keys = keys, .object = number_object,
-                            .user = &distinct};
+    ak_contents contents = {
+        .count = count, .keys = keys, .object = number_object, .user = &distinct};
     assert_ok(ak_arena_create(&arena, told));
     for (int64_t i = 0; i < count; i++) {
         akin_object object;
@@ -457,8 +456,8 @@ static void test_labels_are_kept(void **state)
         akin_model *model = make_model("{dim: 3}", round == 2 ? "{dim: 2}" : NULL);
         if (round == 3) /* another content under the same name */
             write_text("p.jsonl", "{\"a\": \"x\", \"b\": \"y\"}\n");
-        assert_ok(akin_dataset_open(&dataset, context, test_path("p.jsonl"), AKIN_PAIRS, NULL,
-                                    told));
+        assert_ok(
+            akin_dataset_open(&dataset, context, test_path("p.jsonl"), AKIN_PAIRS, NULL, told));
         assert_ok(ak_labels_table(&table, model, dataset, &reused, told));
         assert_int_equal(reused, round == 1);
         assert_int_equal(table->contents, round == 3 ? 2 : 3);

@@ -1,5 +1,5 @@
-/* Models and their directory: what is saved is what is loaded, bit for bit, and what is not whole is
-   refused with the file's name. */
+/* Models and their directory: what is saved is what is loaded, bit for bit, and what is not whole
+   is refused with the file's name. */
 #include "data_files.h"
 #include "numbers_encoder.h"
 #include "tiny_model.h"
@@ -29,8 +29,9 @@ static int tear_down(void **state)
     return remove_test_folder(state);
 }
 
-static const char *const texts[] = {"the red cat", "a small dog in the house", "", "two birds fly",
-                                    "query: old trees", "zebra!", "THE RED CAT"};
+static const char *const texts[] = {"the red cat",   "a small dog in the house", "",
+                                    "two birds fly", "query: old trees",         "zebra!",
+                                    "THE RED CAT"};
 enum { TEXTS = sizeof texts / sizeof *texts };
 
 static void encode(const akin_model *model, float *out)
@@ -69,9 +70,9 @@ static void test_round_trip(void **state)
     akin_hash first, second;
     const char *path = test_path("round");
     tiny_model(test_path("tiny"), &(tiny_options){.dense = true, .normalize = true});
-    akin_named_encoder named = {
-        "text", make_encoder("transformer", "{path: %s, max_length: 9, prompt: 'query: '}",
-                             test_path("tiny"))};
+    akin_named_encoder named = {"text", make_encoder("transformer",
+                                                     "{path: %s, max_length: 9, prompt: 'query: '}",
+                                                     test_path("tiny"))};
     assert_ok(akin_head_create(&head, context, "skip_connection", "{init: pytorch, n_layers: 2}", D,
                                told));
     assert_ok(akin_model_create(&model, context, &named, 1, head, told));
@@ -102,8 +103,9 @@ static void test_names_give_the_order(void **state)
     static float joined[TEXTS * (A + B)], a[TEXTS * A], b[TEXTS * B];
     tiny_model(test_path("a"), &(tiny_options){.seed = 1, .dense = true});
     tiny_model(test_path("b"), &(tiny_options){.seed = 2});
-    akin_named_encoder named[] = {{"zz", make_encoder("transformer", "{path: %s}", test_path("b"))},
-                                  {"aa", make_encoder("transformer", "{path: %s}", test_path("a"))}};
+    akin_named_encoder named[] = {
+        {"zz", make_encoder("transformer", "{path: %s}", test_path("b"))},
+        {"aa", make_encoder("transformer", "{path: %s}", test_path("a"))}};
     akin_model *model, *one = load(test_path("a")), *other = load(test_path("b"));
     assert_ok(akin_model_create(&model, context, named, 2, NULL, told));
     encode(one, a);
@@ -188,9 +190,9 @@ static void test_bad_parts(void **state)
     assert_int_equal(akin_encoder_create(&encoder, context, "numbers", "{dime: 3}", &error),
                      AKIN_ERR_ARGUMENT);
     assert_non_null(strstr(error.message, "did you mean \"dim\""));
-    assert_int_equal(akin_encoder_create(&encoder, context, "transformer", "{trainable: true}",
-                                         &error),
-                     AKIN_ERR_ARGUMENT);
+    assert_int_equal(
+        akin_encoder_create(&encoder, context, "transformer", "{trainable: true}", &error),
+        AKIN_ERR_ARGUMENT);
     assert_null(encoder);
     akin_head_free(head);
     akin_encoder_free(two[0].encoder);
@@ -289,8 +291,8 @@ static void test_broken_directories(void **state)
             cut_file(path);
         else
             change_file(path, broken[i].from, broken[i].to);
-        akin_status status = akin_model_load(&model, context, test_path("broken"), AKIN_AS_SAVED,
-                                             &error);
+        akin_status status =
+            akin_model_load(&model, context, test_path("broken"), AKIN_AS_SAVED, &error);
         if (status != broken[i].status || !strstr(error.message, broken[i].told) ||
             error.status != status || model)
             fail_msg("row %d (%s, %s): %s: %s", (int)i, broken[i].file,
@@ -388,8 +390,8 @@ static void test_prompt_left_out(void **state)
     int32_t ids[] = {2, 59, 60, 24, 29, 3}, skip = 3; /* [CLS] query : red cat [SEP] */
     int64_t start[] = {0, 6};
     ak_tokens tokens = {.texts = 1, .ids = ids, .start = start, .skip = &skip};
-    assert_ok(ak_bert_forward(bert, &tokens, AK_POOLING_MEAN,
-                              ak_matrix(expected, 1, TINY_HIDDEN), told));
+    assert_ok(
+        ak_bert_forward(bert, &tokens, AK_POOLING_MEAN, ak_matrix(expected, 1, TINY_HIDDEN), told));
     assert_memory_equal(out, expected, sizeof out);
     ak_bert_free(bert);
     ak_safetensors_free(file);

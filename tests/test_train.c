@@ -1,5 +1,5 @@
-/* Training on data whose answer is known: an object is three numbers that tell its partner and three
-   that only disturb, so a head that learns beats the base. */
+/* Training on data whose answer is known: an object is three numbers that tell its partner and
+   three that only disturb, so a head that learns beats the base. */
 #include "data_files.h"
 #include "numbers_encoder.h"
 
@@ -45,8 +45,8 @@ static akin_status shifted_create(void **self, const void *options, int64_t dim,
     (void)dim;
     int number;
     assert_int_equal(groups, 0);
-    AK_TRY(akin_parameters_add(parameters, &number, "shift", 1, 1, AKIN_INIT_ZERO, 0, false,
-                               error));
+    AK_TRY(
+        akin_parameters_add(parameters, &number, "shift", 1, 1, AKIN_INIT_ZERO, 0, false, error));
     *self = parameters;
     return AKIN_OK;
 }
@@ -96,7 +96,7 @@ typedef struct plan {
     int schedule;
     int workers, batch;
     bool uncached, no_validation, no_shuffle;
-    int nudged;          /* 1 + the weight of the encoder that is moved by `nudge` */
+    int nudged; /* 1 + the weight of the encoder that is moved by `nudge` */
     float nudge;
     int64_t train_results, validation_results;
     double first_loss;
@@ -303,8 +303,8 @@ static void test_never_worse_than_the_base(void **state)
     akin_model_free(model);
     akin_model_free(bare);
     /* an encoder that learned goes back too */
-    p = (plan){.lr = 500, .optimizer = AKIN_ADAM, .head = "empty",
-               .encoder = "{dim: 6, trainable: true}"};
+    p = (plan){
+        .lr = 500, .optimizer = AKIN_ADAM, .head = "empty", .encoder = "{dim: 6, trainable: true}"};
     assert_ok(fit(&model, &p, &trainer, &s, told));
     assert_int_equal(s.best_epoch, 0);
     vectors_of(model, tuned);
@@ -355,8 +355,13 @@ static void test_gradient_reaches_the_encoder(void **state)
     (void)state;
     akin_trainer trainer = trainer_of(1);
     akin_model *model;
-    plan p = {.lr = 1, .optimizer = AKIN_SGD, .head = "empty", .batch = TRAIN, .no_shuffle = true,
-              .no_validation = true, .encoder = "{dim: 6, trainable: true}"};
+    plan p = {.lr = 1,
+              .optimizer = AKIN_SGD,
+              .head = "empty",
+              .batch = TRAIN,
+              .no_shuffle = true,
+              .no_validation = true,
+              .encoder = "{dim: 6, trainable: true}"};
     assert_ok(fit(&model, &p, &trainer, NULL, told));
     float moved[DIM * DIM];
     memcpy(moved, ak_parameters_values(ak_encoder_parameters(model->encoders[0].encoder)),
@@ -427,8 +432,8 @@ static void fit_end(void *user, akin_training *t)
 
 static akin_callback journal_callback(journal *j)
 {
-    return (akin_callback){sizeof(akin_callback), j, fit_start, epoch_start, step_end, epoch_end,
-                           fit_end};
+    return (akin_callback){
+        sizeof(akin_callback), j, fit_start, epoch_start, step_end, epoch_end, fit_end};
 }
 
 static void test_callbacks(void **state)
@@ -538,7 +543,9 @@ static void test_mistakes(void **state)
         {{.lr = -1}, NULL, AKIN_ERR_ARGUMENT, "lr"},
         {{.lr = 1}, "validation_los", AKIN_ERR_ARGUMENT, "did you mean \"validation_loss\""},
         {{.encoder = "{dim: 9}"}, NULL, AKIN_ERR_FORMAT, "too few numbers"},
-        {{.encoder = "{dim: 9}", .uncached = true, .workers = 2}, NULL, AKIN_ERR_FORMAT,
+        {{.encoder = "{dim: 9}", .uncached = true, .workers = 2},
+         NULL,
+         AKIN_ERR_FORMAT,
          "too few numbers"},
         {{.head = "hed"}, NULL, AKIN_ERR_ARGUMENT, "hed"},
     };
@@ -577,8 +584,8 @@ static void keep_checkpoint(void *user, akin_training *t)
                            test_path("kept/checkpoint.safetensors"), told));
 }
 
-static const plan resumed_plan = {.lr = 0.02, .optimizer = AKIN_ADAM, .schedule = AKIN_COSINE,
-                                  .head_options = "{dropout: 0.2}"};
+static const plan resumed_plan = {
+    .lr = 0.02, .optimizer = AKIN_ADAM, .schedule = AKIN_COSINE, .head_options = "{dropout: 0.2}"};
 
 static void resume(plan *p, akin_trainer trainer, const float *expected,
                    const akin_fit_summary *whole)
@@ -739,7 +746,10 @@ static void test_without_memory(void **state)
     trainer.checkpoint = test_path("run");
     trainer.log_folder = test_path("log");
     for (int i = 0; i < 2; i++) {
-        plan p = {.lr = 0.01, .workers = i, .uncached = i == 1, .second = i ? "{dim: 2}" : NULL,
+        plan p = {.lr = 0.01,
+                  .workers = i,
+                  .uncached = i == 1,
+                  .second = i ? "{dim: 2}" : NULL,
                   .encoder = i ? "{dim: 6, trainable: true}" : NULL};
         akin_model *model;
         if (i)

@@ -1,5 +1,5 @@
-/* A sentence-transformers folder small enough for tests: a random BERT of two layers and 32 numbers,
-   with a vocabulary of some sixty words. Needs cmocka's header before it. */
+/* A sentence-transformers folder small enough for tests: a random BERT of two layers and 32
+   numbers, with a vocabulary of some sixty words. Needs cmocka's header before it. */
 #ifndef AKIN_TEST_TINY_MODEL_H
 #define AKIN_TEST_TINY_MODEL_H
 
@@ -22,22 +22,21 @@ enum {
 
 /* All members may be left 0. */
 typedef struct tiny_options {
-    uint64_t seed;           /* of the weights */
-    const char *pooling;     /* 1_Pooling/config.json; NULL: the mean */
-    bool dense, normalize;   /* 2_Dense, 32 -> 20 with tanh; 3_Normalize */
-    const char *prompts;     /* config_sentence_transformers.json; NULL: no such file */
-    int fewer_embeddings;    /* rows that the weights have less than the vocabulary has words */
+    uint64_t seed;         /* of the weights */
+    const char *pooling;   /* 1_Pooling/config.json; NULL: the mean */
+    bool dense, normalize; /* 2_Dense, 32 -> 20 with tanh; 3_Normalize */
+    const char *prompts;   /* config_sentence_transformers.json; NULL: no such file */
+    int fewer_embeddings;  /* rows that the weights have less than the vocabulary has words */
 } tiny_options;
 
 static const char *const tiny_words[] = {
-    "[PAD]", "[UNK]",  "[CLS]", "[SEP]", "[MASK]", "a",    "b",     "c",     "d",     "e",
-    "##a",   "##b",    "##c",   "##d",   "##e",    "##s",  "##ing", "##ed",  "the",   "of",
-    "and",   "in",     "to",    "is",    "red",    "blue", "green", "white", "black", "cat",
-    "dog",   "bird",   "fish",  "horse", "apple",  "pear", "plum",  "cherry", "house", "tree",
-    "road",  "river",  "sea",   "hill",  "one",    "two",  "three", "four",  "five",  "six",
-    "run",   "walk",   "swim",  "fly",   "eat",    "small", "large", "old",  "new",   "query",
-    ":",     "0",      "1",     "2",     "3",      "4",    "5",     "6",     "7",     "8",
-    "9",
+    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a",     "b",     "c",    "d",     "e",    "##a",
+    "##b",   "##c",   "##d",   "##e",   "##s",    "##ing", "##ed",  "the",  "of",    "and",  "in",
+    "to",    "is",    "red",   "blue",  "green",  "white", "black", "cat",  "dog",   "bird", "fish",
+    "horse", "apple", "pear",  "plum",  "cherry", "house", "tree",  "road", "river", "sea",  "hill",
+    "one",   "two",   "three", "four",  "five",   "six",   "run",   "walk", "swim",  "fly",  "eat",
+    "small", "large", "old",   "new",   "query",  ":",     "0",     "1",    "2",     "3",    "4",
+    "5",     "6",     "7",     "8",     "9",
 };
 enum { TINY_WORDS = sizeof tiny_words / sizeof *tiny_words };
 
@@ -76,8 +75,8 @@ static inline void tiny_add(tiny_tensors *t, const char *name, int64_t rows, int
     assert_non_null(data);
     bool gain = strstr(name, "LayerNorm.weight") != NULL;
     for (int64_t i = 0; i < tensor->count; i++)
-        data[i] = (gain ? 1 : 0) +
-                  0.3f * (float)ak_random_normal(t->seed, (uint64_t)number, (uint64_t)i);
+        data[i] =
+            (gain ? 1 : 0) + 0.3f * (float)ak_random_normal(t->seed, (uint64_t)number, (uint64_t)i);
     tensor->data = data;
     tensor->size = (size_t)tensor->count * sizeof *data;
 }
@@ -119,8 +118,7 @@ static inline void tiny_weights(const char *folder, const tiny_options *o)
     tiny_tensors *t = calloc(1, sizeof *t);
     assert_non_null(t);
     t->seed = o->seed;
-    tiny_add(t, "embeddings.word_embeddings.weight", TINY_WORDS - o->fewer_embeddings,
-             TINY_HIDDEN);
+    tiny_add(t, "embeddings.word_embeddings.weight", TINY_WORDS - o->fewer_embeddings, TINY_HIDDEN);
     tiny_add(t, "embeddings.position_embeddings.weight", TINY_POSITIONS, TINY_HIDDEN);
     tiny_add(t, "embeddings.token_type_embeddings.weight", 2, TINY_HIDDEN);
     tiny_add_pair(t, "embeddings.LayerNorm", TINY_HIDDEN, 0);
@@ -175,9 +173,9 @@ static inline void tiny_modules(const char *folder, const tiny_options *o)
                         " {\"idx\": 1, \"name\": \"1\", \"path\": \"1_Pooling\", %s.Pooling\"}",
                         type, type);
     if (o->dense)
-        used += snprintf(text + used, sizeof text - (size_t)used,
-                         ",\n {\"idx\": 2, \"name\": \"2\", \"path\": \"2_Dense\", %s.Dense\"}",
-                         type);
+        used +=
+            snprintf(text + used, sizeof text - (size_t)used,
+                     ",\n {\"idx\": 2, \"name\": \"2\", \"path\": \"2_Dense\", %s.Dense\"}", type);
     if (o->normalize)
         used += snprintf(
             text + used, sizeof text - (size_t)used,
