@@ -5,7 +5,7 @@
 #include <string.h>
 
 static struct {
-    char *field, *output, *precision;
+    char *field, *output, *confidence, *precision;
     int force, base;
 } options;
 
@@ -15,43 +15,101 @@ static struct poptOption rows[] = {
     {"field", 0, POPT_ARG_STRING, &options.field, 0, "the member or column that is the object",
      "NAME"},
     {"base", 0, POPT_ARG_NONE, &options.base, 0, "encode without the head", NULL},
+    {"confidence", 0, POPT_ARG_STRING, &options.confidence, 0,
+     "also write how sure the head is of each vector, as a column of numbers", "FILE"},
     {"precision", 0, POPT_ARG_STRING, &options.precision, 0, "f32 or bf16 (default: as saved)",
      "TYPE"},
     {"force", 'f', POPT_ARG_NONE, &options.force, 0, "replace an existing output", NULL},
     POPT_TABLEEND};
 
 typedef struct sink {
-    akin_vector_writer *writer; /* NULL: standard output */
+    const akin_model *model;
+    akin_vector_writer *writer;     /* NULL: standard output */
+    akin_vector_writer *confidence; /* NULL: not asked for */
     int64_t dim;
 } sink;
+
+static void print_vectors(const float *vectors, int64_t count, int64_t dim)
+{
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t j = 0; j < dim; j++)
+            printf("%s%.9g%s", j ? ", " : "[", (double)vectors[i * dim + j],
+                   j + 1 == dim ? "]\n" : "");
+}
+
+static akin_status put_confidence(const sink *to, const float *vectors, int64_t count,
+                                  akin_error *error)
+{
+    enum { BLOCK = 256 };
+    float block[BLOCK];
+    akin_status status = AKIN_OK;
+    for (int64_t i = 0; i < count && !status; i += BLOCK) {
+        int64_t n = count - i < BLOCK ? count - i : BLOCK;
+        status = akin_model_confidence(to->model, vectors + i * to->dim, n, block, error);
+        if (!status)
+            status = akin_vector_writer_put(to->confidence, block, n, error);
+    }
+    return status;
+}
 
 static akin_status put(void *user, int64_t first, int64_t count, const float *vectors,
                        akin_error *error)
 {
     const sink *to = user;
     (void)first;
+    akin_status status = AKIN_OK;
+    if (to->confidence)
+        status = put_confidence(to, vectors, count, error);
+    if (status)
+        return status;
     if (to->writer)
         return akin_vector_writer_put(to->writer, vectors, count, error);
-    for (int64_t i = 0; i < count; i++)
-        for (int64_t j = 0; j < to->dim; j++)
-            printf("%s%.9g%s", j ? ", " : "[", (double)vectors[i * to->dim + j],
-                   j + 1 == to->dim ? "]\n" : "");
+    print_vectors(vectors, count, to->dim);
     return AKIN_OK;
+}
+
+static akin_status open_writer(akin_vector_writer **out, const char *path, const sink *to,
+                               int64_t count, int64_t dim, akin_error *error)
+{
+    akin_hash fingerprint;
+    akin_status status = akin_model_fingerprint(to->model, &fingerprint, error);
+    if (!status && path)
+        status = akin_vector_writer_open(out, path, count, dim, fingerprint, options.force, error);
+    return status;
+}
+
+static akin_status open_sink(sink *to, int64_t count, akin_error *error)
+{
+    akin_status status = AKIN_OK;
+    if (options.confidence) /* a head that cannot tell is told before anything is encoded */
+        status = akin_model_confidence(to->model, NULL, 0, NULL, error);
+    if (!status)
+        status = open_writer(&to->writer, options.output, to, count, to->dim, error);
+    if (!status)
+        status = open_writer(&to->confidence, options.confidence, to, count, 1, error);
+    return status;
+}
+
+static akin_status commit(akin_vector_writer **writer, akin_error *error)
+{
+    akin_vector_writer *whole = *writer;
+    *writer = NULL;
+    return whole ? akin_vector_writer_commit(whole, error) : AKIN_OK;
 }
 
 static akin_status encode(const akin_model *model, const akin_corpus *corpus, akin_error *error)
 {
-    sink to = {.dim = akin_model_dim(model)};
-    akin_hash fingerprint;
-    akin_status status = akin_model_fingerprint(model, &fingerprint, error);
-    if (!status && options.output)
-        status = akin_vector_writer_open(&to.writer, options.output, akin_corpus_count(corpus),
-                                         to.dim, fingerprint, options.force, error);
+    sink to = {.model = model,
+               .dim = options.base ? akin_model_base_dim(model) : akin_model_dim(model)};
+    akin_status status = open_sink(&to, akin_corpus_count(corpus), error);
     if (!status)
         status = akin_encode_corpus(model, options.base, corpus, put, &to, error);
-    if (!status && to.writer)
-        return akin_vector_writer_commit(to.writer, error);
+    if (!status)
+        status = commit(&to.confidence, error);
+    if (!status)
+        status = commit(&to.writer, error);
     akin_vector_writer_abort(to.writer);
+    akin_vector_writer_abort(to.confidence);
     return status;
 }
 
@@ -64,6 +122,8 @@ static int run(akin_context *context, const char **arguments, int count)
     char notes[1024] = "";
     if (count < 1 || count > 2)
         return cli_usage("encode", "encode wants a model and a file, found %d arguments", count);
+    if (options.base && options.confidence)
+        return cli_usage("encode", "--base leaves out the head, which --confidence asks");
     akin_status status = cli_precision(options.precision, &precision, &error);
     if (!status)
         status = akin_model_load(&model, context, arguments[0], precision, &error);

@@ -366,6 +366,8 @@ struct akin_head_class {
     /* Adds to the parameters' gradients; dx is written unless dx.data is NULL. */
     akin_status (*backward)(void *self, const akin_pass *pass, const void *record, akin_matrix x,
                             akin_matrix dy, akin_matrix dx, akin_error *error);
+    /* How sure the head is of each row of y, what forward gave: 0 .. 1. NULL: it cannot tell. */
+    void (*confidence)(const void *self, akin_matrix y, float *confidence);
 };
 
 /* What a loss knows of a batch. Objects of a batch of n pairs are a_0 .. a_n-1, b_0 .. b_n-1. */
@@ -485,6 +487,12 @@ AKIN_API akin_status akin_model_encode(const akin_model *model, const akin_objec
 /* The same without the head; out: count x akin_model_base_dim(model). */
 AKIN_API akin_status akin_model_encode_base(const akin_model *model, const akin_object *objects,
                                             int64_t count, float *out, akin_error *error);
+
+/* How sure the head is of embeddings that akin_model_encode gave (count x akin_model_dim(model)):
+   count numbers of 0 .. 1. AKIN_ERR_MISMATCH if the head cannot tell, for count 0 as well; of the
+   built-in ones softmax_embeddings can. Threads: yes. */
+AKIN_API akin_status akin_model_confidence(const akin_model *model, const float *embeddings,
+                                           int64_t count, float *confidence, akin_error *error);
 
 /* What the encoders have to tell after encoding (texts cut, bytes replaced), a line each; "" if
    nothing. */

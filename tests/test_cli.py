@@ -224,6 +224,28 @@ def encode_in_every_form():
 
 
 @case
+def encode_with_confidence():
+    train("sure", "--set", "head={type: softmax_embeddings, groups: 3, size: 4}",
+          "--set", "train.epochs=1")
+    words = ("encode", "sure", "pairs.jsonl", "--field", "b")
+    vectors = [json.loads(line) for line in akin(*words, "--confidence", "c.jsonl")[0].splitlines()]
+    told = [json.loads(line) for line in open("c.jsonl")]
+    assert len(vectors) == len(told) == 75
+    for vector, (confidence,) in zip(vectors, told):
+        expected = sum(max(vector[g:g + 4]) for g in (0, 4, 8)) / 3
+        assert len(vector) == 12 and abs(confidence - expected) < 1e-6 and confidence > .25
+    akin(*words, "-o", "sure.npy", "--confidence", "c.npy")
+    assert "(75, 1)" in read_npy("c.npy")[0]
+    akin(*words, "--confidence", "c.npy", status=1, says="c.npy exists already")
+    akin("encode", "first", "pairs.jsonl", "--field", "b", "-o", "not.npy", "--confidence",
+         "not.jsonl", status=1, says="the head is skip_connection: no confidence")
+    assert not os.path.exists("not.npy") and not os.path.exists("not.jsonl")
+    base = [json.loads(line) for line in akin(*words, "--base")[0].splitlines()]
+    assert len(base) == 75 and {len(vector) for vector in base} == {32}, "not the encoders' width"
+    akin(*words, "--base", "--confidence", "c.jsonl", status=2, says="--base leaves out the head")
+
+
+@case
 def search_with_and_without_an_index():
     direct = json.loads(akin("search", "first", "pairs.jsonl", "--field", "b", "-k", "3", "--json",
                              "red cat")[0])

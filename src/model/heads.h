@@ -10,6 +10,7 @@ extern const akin_head_class ak_head_gated;
 extern const akin_head_class ak_head_linear;
 extern const akin_head_class ak_head_normalize;
 extern const akin_head_class ak_head_skip_connection;
+extern const akin_head_class ak_head_softmax_embeddings;
 extern const akin_head_class ak_head_stacked_projection;
 extern const akin_head_class ak_head_widening;
 
