@@ -206,7 +206,6 @@ static void test_threads(void **state)
     (void)state;
     for (int k = 0; k < CASES; k++)
         check_threads(cases[k].type, cases[k].settings, 500, 96);
-    check_threads("skip_connection", NULL, 2048, 384);
 }
 
 static void test_bf16(void **state)

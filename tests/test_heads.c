@@ -240,6 +240,13 @@ static void test_option_ranges(void **state)
     }
 }
 
+/* The size that runs have. */
+static void test_threads_at_size(void **state)
+{
+    (void)state;
+    check_threads("skip_connection", NULL, 2048, 384);
+}
+
 /* One head, many forwards at once. */
 static void test_concurrent_forward(void **state)
 {
@@ -279,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_option_ranges),
         cmocka_unit_test(test_rows_are_independent),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_threads_at_size),
         cmocka_unit_test(test_concurrent_forward),
         cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_memory_fails),
