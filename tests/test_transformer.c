@@ -1,6 +1,6 @@
-/* MiniLM-L6-v2: the reference token ids and vectors of 16 texts (data/minilm_golden.json), among them
-   the empty one, one longer than the model reads and several in other scripts; and the same bits
-   however they are run. */
+/* MiniLM-L6-v2: the reference token ids and vectors of 16 texts (data/minilm_golden.json), among
+   them the empty one, one longer than the model reads and several in other scripts; and the same
+   bits however they are run. */
 #include "data_files.h"
 
 #include "model/model.h"
