@@ -20,23 +20,6 @@ static akin_status read_root(akin_recipe *recipe, const char *path, const char *
     return AKIN_OK;
 }
 
-/* The class options are checked now, so that a mistake does not wait for the data to be read. */
-static akin_status check_classes(akin_recipe *recipe, akin_error *error)
-{
-    akin_loss *loss = NULL;
-    const ak_value *map = ak_value_get(recipe->root, "loss");
-    if (!map)
-        return AKIN_OK;
-    akin_status status = ak_loss_make(&loss, recipe->context, map, recipe->name, error);
-    if (!status && (int)loss->type->kind != recipe->data.samples)
-        status = ak_fail_at(error, AKIN_ERR_MISMATCH, recipe->name, map->line,
-                            "the loss \"%s\" learns from %s, but \"data.samples\" is %s",
-                            loss->type->name, loss->type->kind == AKIN_PAIRS ? "pairs" : "groups",
-                            recipe->data.samples == AKIN_PAIRS ? "pairs" : "groups");
-    akin_loss_free(loss);
-    return status;
-}
-
 akin_status akin_recipe_open(akin_recipe **out, akin_context *context, const char *path,
                              const char *const *sets, int set_count, akin_error *error)
 {
@@ -51,9 +34,7 @@ akin_status akin_recipe_open(akin_recipe **out, akin_context *context, const cha
     if (!status)
         status = ak_recipe_parse(recipe, error);
     if (!status)
-        status = check_classes(recipe, error);
-    if (!status && !(recipe->json = ak_json_write(recipe->root, 0)))
-        status = ak_fail_memory(error);
+        status = ak_recipe_check(recipe, error);
     if (status) {
         akin_recipe_free(recipe);
         return status;

@@ -46,6 +46,9 @@ struct akin_recipe {
 
 /* recipe_options.c: every section into its struct, unknown keys refused. */
 akin_status ak_recipe_parse(akin_recipe *recipe, akin_error *error);
+/* recipe_classes.c: encoders, head, loss and metrics are looked up and their options parsed, so that
+   a mistake does not wait for the data to be read; recipe->json gets everything, with defaults. */
+akin_status ak_recipe_check(akin_recipe *recipe, akin_error *error);
 /* recipe_data.c */
 akin_status ak_recipe_open_data(akin_recipe *recipe, akin_error *error);
 void ak_recipe_close_data(akin_recipe *recipe);

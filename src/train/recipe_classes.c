@@ -1,0 +1,175 @@
+/* A recipe's classes: found by name, their options parsed, before any data is read; and the recipe
+   as JSON, with every default filled in. */
+#include "train/recipe.h"
+
+#include "model/heads.h"
+
+/* A class that has options, whatever its kind. */
+typedef struct found {
+    const char *name;
+    const akin_option *rows;
+    size_t size;
+} found;
+
+static akin_status find(const void **out, const akin_recipe *recipe, ak_class_kind kind,
+                        const void *const *built_in, const char *what, const ak_value *map,
+                        const char *otherwise, akin_error *error)
+{
+    akin_error why = {0};
+    const ak_value *type = ak_value_get(map, "type");
+    const char *name = ak_value_get_string(map, "type", otherwise);
+    akin_status status = ak_class_find(out, recipe->context, kind, built_in, what, name, &why);
+    if (status == AKIN_ERR_MEMORY)
+        return ak_fail_memory(error);
+    return status
+               ? ak_fail_at(error, status, recipe->name, type ? type->line : 0, "%s", why.message)
+               : AKIN_OK;
+}
+
+/* {type: NAME, every option}, as a member of `parent`. */
+static akin_status write_class(const akin_recipe *recipe, const found *class, const ak_value *given,
+                               const char *key, ak_value *parent, akin_error *error)
+{
+    static const char *const shared[] = {"type", "precision", NULL};
+    static const akin_option none[] = {{NULL}};
+    const akin_option *rows = class->rows ? class->rows : none;
+    void *options = akin_arena_alloc(recipe->arena, class->size + 1);
+    ak_value *map = ak_value_add(recipe->arena, parent, key, AK_MAP);
+    if (!options || !ak_value_add_string(recipe->arena, map, "type", class->name))
+        return ak_fail_memory(error);
+    AK_TRY(ak_options_parse(rows, options, given, shared, recipe->arena, recipe->name, error));
+    const ak_value *precision = ak_value_get(given, "precision");
+    if (precision && !ak_value_attach(recipe->arena, map, "precision", precision))
+        return ak_fail_memory(error);
+    return ak_options_write(rows, options, map, recipe->arena, error);
+}
+
+static akin_status write_encoders(const akin_recipe *recipe, ak_value *root, akin_error *error)
+{
+    ak_value *map = ak_value_add(recipe->arena, root, "encoders", AK_MAP);
+    const ak_value *one = ak_value_get(recipe->root, "encoders")->first;
+    for (; one; one = one->next) {
+        const void *type;
+        AK_TRY(find(&type, recipe, AK_ENCODER_CLASS, (const void *const *)ak_encoders, "encoder",
+                    one, "transformer", error));
+        const akin_encoder_class *class = type;
+        const found f = {class->name, class->options, class->options_size};
+        AK_TRY(write_class(recipe, &f, one, one->key, map, error));
+    }
+    return map ? AKIN_OK : ak_fail_memory(error);
+}
+
+static akin_status write_head(const akin_recipe *recipe, ak_value *root, akin_error *error)
+{
+    const ak_value *map = ak_value_get(recipe->root, "head");
+    const void *type;
+    AK_TRY(find(&type, recipe, AK_HEAD_CLASS, (const void *const *)ak_heads, "head", map,
+                "skip_connection", error));
+    const akin_head_class *class = type;
+    const found f = {class->name, class->options, class->options_size};
+    return write_class(recipe, &f, map, "head", root, error);
+}
+
+static const char *kind_name(akin_sample_kind kind)
+{
+    return kind == AKIN_PAIRS ? "pairs" : "groups";
+}
+
+/* Without a section the loss is the usual one of the samples: as configure_loss says. */
+static akin_status write_loss(akin_recipe *recipe, ak_value *root, akin_error *error)
+{
+    akin_sample_kind samples = (akin_sample_kind)recipe->data.samples;
+    const ak_value *map = ak_value_get(recipe->root, "loss");
+    ak_value *usual = ak_value_new_map(recipe->arena);
+    const void *type;
+    if (!usual ||
+        (samples == AKIN_PAIRS && !ak_value_add_bool(recipe->arena, usual, "symmetric", true)))
+        return ak_fail_memory(error);
+    bool given = map && map->kind == AK_MAP;
+    AK_TRY(find(&type, recipe, AK_LOSS_CLASS, (const void *const *)ak_losses, "loss", map,
+                given || samples == AKIN_PAIRS ? "multiple_negatives_ranking" : "triplet", error));
+    const akin_loss_class *class = type;
+    if (class->kind != samples)
+        return ak_fail_at(error, AKIN_ERR_MISMATCH, recipe->name, map ? map->line : 0,
+                          "the loss \"%s\" learns from %s, but \"data.samples\" is %s", class->name,
+                          kind_name(class->kind), kind_name(samples));
+    const found f = {class->name, class->options, class->options_size};
+    return write_class(recipe, &f, given ? map : usual, "loss", root, error);
+}
+
+static akin_status check_metric(const akin_recipe *recipe, const ak_value *one, akin_error *error)
+{
+    ak_metric metric;
+    AK_TRY(
+        ak_metric_make_parsed(&metric, recipe->context, one, recipe->name, recipe->arena, error));
+    if (metric.type->kind == AKIN_METRIC_RANKING)
+        return AKIN_OK;
+    return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, one->line,
+                      "the metric \"%s\" needs scored pairs; while training only ranking metrics "
+                      "are computed",
+                      metric.name);
+}
+
+static akin_status write_metrics(const akin_recipe *recipe, ak_value *root, akin_error *error)
+{
+    ak_value *kept = ak_value_add(recipe->arena, root, "metrics", AK_LIST);
+    if (!kept)
+        return ak_fail_memory(error);
+    if (recipe->metric_count < 0)
+        return ak_value_add_string(recipe->arena, kept, NULL, "reciprocal_rank")
+                   ? AKIN_OK
+                   : ak_fail_memory(error);
+    const ak_value *one = ak_value_get(recipe->root, "metrics")->first;
+    for (; one; one = one->next) {
+        AK_TRY(check_metric(recipe, one, error));
+        if (!ak_value_attach(recipe->arena, kept, NULL, one))
+            return ak_fail_memory(error);
+    }
+    return AKIN_OK;
+}
+
+static akin_status write_data(const akin_recipe *recipe, ak_value *root, akin_error *error)
+{
+    akin_arena *arena = recipe->arena;
+    const ak_value *validation = ak_value_get(ak_value_get(recipe->root, "data"), "validation");
+    ak_value *data = ak_value_add(arena, root, "data", AK_MAP);
+    if (!data)
+        return ak_fail_memory(error);
+    AK_TRY(ak_options_write(ak_data_rows, &recipe->data, data, arena, error));
+    ak_value *kept = validation ? ak_value_attach(arena, data, "validation", validation)
+                                : ak_value_add_number(arena, data, "validation", 0.1);
+    ak_value *fields = kept ? ak_value_add(arena, data, "fields", AK_MAP) : NULL;
+    if (!fields)
+        return ak_fail_memory(error);
+    return ak_options_write(ak_field_rows, &recipe->fields, fields, arena, error);
+}
+
+static akin_status write_training(const akin_recipe *recipe, ak_value *root, akin_error *error)
+{
+    akin_arena *arena = recipe->arena;
+    ak_value *optimizer = ak_value_add(arena, root, "optimizer", AK_MAP);
+    ak_value *train = ak_value_add(arena, root, "train", AK_MAP);
+    if (!optimizer || !train)
+        return ak_fail_memory(error);
+    AK_TRY(ak_options_write(ak_optimizer_options, &recipe->optimizer, optimizer, arena, error));
+    AK_TRY(ak_options_write(ak_train_rows, &recipe->train, train, arena, error));
+    ak_value *stopping = ak_value_add(arena, train, "early_stopping", AK_MAP);
+    if (!stopping || !ak_value_add_bool(arena, root, "cache", recipe->cache))
+        return ak_fail_memory(error);
+    return ak_options_write(ak_stopping_rows, &recipe->stopping, stopping, arena, error);
+}
+
+akin_status ak_recipe_check(akin_recipe *recipe, akin_error *error)
+{
+    ak_value *root = ak_value_new_map(recipe->arena);
+    if (!root)
+        return ak_fail_memory(error);
+    AK_TRY(write_data(recipe, root, error));
+    AK_TRY(write_encoders(recipe, root, error));
+    AK_TRY(write_head(recipe, root, error));
+    AK_TRY(write_loss(recipe, root, error));
+    AK_TRY(write_training(recipe, root, error));
+    AK_TRY(write_metrics(recipe, root, error));
+    recipe->json = ak_json_write(root, 0);
+    return recipe->json ? AKIN_OK : ak_fail_memory(error);
+}
