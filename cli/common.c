@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct {
@@ -54,6 +55,19 @@ static bool is_terminal(void)
     return isatty(STDERR_FILENO);
 }
 
+/* Where nothing can be redrawn: a line every ten seconds, so that long work is seen to go on. */
+static void tell_now_and_then(double fraction, const char *text)
+{
+    static time_t told;
+    time_t now = time(NULL);
+    if (!told)
+        told = now;
+    if (now - told < 10)
+        return;
+    told = now;
+    fprintf(stderr, "%3d%% %s\n", (int)(100 * (fraction > 0 ? fraction : 0)), text);
+}
+
 static void show(void *user, akin_message_kind kind, double fraction, const char *text)
 {
     (void)user;
@@ -62,6 +76,8 @@ static void show(void *user, akin_message_kind kind, double fraction, const char
     if (kind == AKIN_MESSAGE_PROGRESS) {
         if (is_terminal())
             draw_progress(fraction, text);
+        else
+            tell_now_and_then(fraction, text);
         return;
     }
     cli_end_progress();
