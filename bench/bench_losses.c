@@ -53,7 +53,7 @@ static int by_value(const void *a, const void *b)
 
 static void *make_options(const entry *e)
 {
-    void *options = calloc(1, e->loss->options_size);
+    void *options = calloc(1, e->loss->options_size + 1);
     for (const akin_option *row = e->loss->options; row->name; row++) {
         const char *text = row->default_text;
         for (int i = 0; i < 2; i++)
@@ -62,6 +62,8 @@ static void *make_options(const entry *e)
         void *place = (char *)options + row->offset;
         if (row->type == AKIN_OPTION_FLOAT)
             *(double *)place = strtod(text, NULL);
+        else if (row->type == AKIN_OPTION_INT)
+            *(int64_t *)place = atoi(text);
         else if (row->type == AKIN_OPTION_BOOL)
             *(bool *)place = !strcmp(text, "true") || !strcmp(text, "1");
         else
@@ -129,7 +131,11 @@ static void measure(const entry *e, int64_t width, akin_precision precision)
     akin_labels labels;
     akin_pass pass = {.size = sizeof pass, .training = true, .precision = precision};
     akin_status status = ak_arena_create(&pass.arena, NULL);
-    status = status ? status : e->loss->create(&self, options, width, e->groups, NULL, NULL);
+    akin_parameters *parameters;
+    status = status ? status : ak_parameters_create(&parameters, NULL);
+    status = status ? status : e->loss->create(&self, options, width, e->groups, parameters, NULL);
+    status = status ? status : ak_parameters_seal(parameters, 1, NULL);
+    status = status ? status : ak_parameters_train(parameters, NULL);
     double value = 0, times[CALLS];
     size_t used = 0;
     fill(e, x, &labels, numbers, score);
@@ -145,6 +151,7 @@ static void measure(const entry *e, int64_t width, akin_precision precision)
            (int)e->samples, times[CALLS / 2], median_of_products(e, x, dx, square, precision),
            (double)used / 1e6, value);
     e->loss->free(self);
+    ak_parameters_free(parameters);
     ak_arena_free(pass.arena);
     free(options);
     ak_free(x.data);

@@ -53,6 +53,8 @@ static void set_option(const akin_loss_class *loss, void *options, const char *n
     char *place = (char *)options + row->offset;
     if (row->type == AKIN_OPTION_FLOAT)
         *(double *)place = strtod(text, NULL);
+    else if (row->type == AKIN_OPTION_INT)
+        *(int64_t *)place = strtoll(text, NULL, 10);
     else if (row->type == AKIN_OPTION_BOOL)
         *(bool *)place = !strcmp(text, "true") || !strcmp(text, "1");
     else

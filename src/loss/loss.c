@@ -28,3 +28,42 @@ akin_status ak_loss_nothing(const ak_space *space, akin_matrix dx, double *value
         ak_matrix_zero(dx);
     return AKIN_OK;
 }
+
+akin_matrix ak_square_new(akin_arena *arena, int64_t n)
+{
+    return ak_matrix_columns(ak_matrix_new(arena, n, (n + 15) / 16 * 16 + 16), 0, n);
+}
+
+akin_status ak_list_members(ak_members *out, const int32_t *number, int64_t rows, int64_t numbers,
+                            akin_arena *arena, akin_error *error)
+{
+    out->start = ak_arena_new(arena, int64_t, numbers + 2);
+    out->list = ak_arena_new(arena, int32_t, rows);
+    if (!out->start || !out->list)
+        return ak_fail_memory(error);
+    int64_t *fill = out->start + 1; /* one ahead: after filling, fill[g] is the end of g */
+    memset(out->start, 0, (size_t)(numbers + 2) * sizeof *fill);
+    for (int64_t i = 0; i < rows; i++)
+        if (number[i] >= 0 && number[i] < numbers)
+            fill[number[i] + 1]++;
+    for (int64_t g = 1; g <= numbers; g++)
+        fill[g] += fill[g - 1];
+    for (int64_t i = 0; i < rows; i++)
+        if (number[i] >= 0 && number[i] < numbers)
+            out->list[fill[number[i]]++] = (int32_t)i;
+    return AKIN_OK;
+}
+
+AK_KERNEL void ak_scale_shift(const float *x, float scale, float shift, float *y, int64_t n)
+{
+    for (int64_t j = 0; j < n; j++)
+        y[j] = x[j] * scale - shift;
+}
+
+AK_KERNEL float ak_minimum(const float *x, int64_t n)
+{
+    float least = INFINITY;
+    for (int64_t j = 0; j < n; j++)
+        least = x[j] < least ? x[j] : least;
+    return least;
+}

@@ -21,7 +21,6 @@
 
 #include <math.h>
 #include <omp.h>
-#include <string.h>
 
 typedef enum mining { HARD, SEMI_HARD, ALL } mining;
 
@@ -138,61 +137,30 @@ static akin_status compute_hard(const options *o, const ak_space *space, const i
 
 /* ---- semi-hard and all ---- */
 
-typedef struct members { /* rows by group: the group numbered g has list[start[g] .. start[g + 1])
-                          */
-    int64_t *start;
-    int32_t *list;
-} members;
-
-static akin_status list_members(members *out, const int32_t *group, int64_t n, akin_arena *arena,
-                                akin_error *error)
-{
-    out->start = ak_arena_new(arena, int64_t, n + 2);
-    out->list = ak_arena_new(arena, int32_t, n);
-    if (!out->start || !out->list)
-        return ak_fail_memory(error);
-    int64_t *fill = out->start + 1; /* one ahead: after filling, fill[g] is the end of g */
-    memset(out->start, 0, (size_t)(n + 2) * sizeof *fill);
-    for (int64_t i = 0; i < n; i++)
-        fill[group[i] + 1]++;
-    for (int64_t g = 1; g <= n; g++)
-        fill[g] += fill[g - 1];
-    for (int64_t i = 0; i < n; i++)
-        out->list[fill[group[i]]++] = (int32_t)i;
-    return AKIN_OK;
-}
-
 typedef struct counting {
     const options *o;
     const int32_t *group;
     const ak_exclusions *exclusions;
-    members members;
+    ak_members members;
     akin_matrix d, weight;       /* n x n, one and the same where d is not needed later */
     ak_triplet_scratch *scratch; /* per thread */
     ak_triplet_sum *sums;        /* per row */
 } counting;
-
-/* n x n with rows that do not lie a power of two apart, where adding the transposed matrix would
-   find all of a column in the same few lines of the cache. */
-static akin_matrix new_square(akin_arena *arena, int64_t n)
-{
-    return ak_matrix_columns(ak_matrix_new(arena, n, (n + 15) / 16 * 16 + 16), 0, n);
-}
 
 static akin_status counting_init(counting *c, const ak_space *space, akin_error *error)
 {
     int64_t n = space->rows.rows;
     int threads = omp_get_max_threads();
     bool keep = space->distance == AK_EUCLIDEAN || space->distance == AK_MANHATTAN;
-    c->d = new_square(space->arena, n);
-    c->weight = keep ? new_square(space->arena, n) : c->d;
+    c->d = ak_square_new(space->arena, n);
+    c->weight = keep ? ak_square_new(space->arena, n) : c->d;
     c->sums = ak_arena_new(space->arena, ak_triplet_sum, n);
     c->scratch = ak_arena_new(space->arena, ak_triplet_scratch, threads);
     if (!c->d.data || !c->weight.data || !c->sums || !c->scratch)
         return ak_fail_memory(error);
     for (int t = 0; t < threads; t++)
         AK_TRY(ak_triplet_scratch_init(&c->scratch[t], n, space->arena, error));
-    return list_members(&c->members, c->group, n, space->arena, error);
+    return ak_list_members(&c->members, c->group, n, n, space->arena, error);
 }
 
 static void count_row(const counting *c, int64_t i)
