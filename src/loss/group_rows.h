@@ -1,0 +1,52 @@
+/* Group losses row by row: every object of a batch in turn is the query, and the loss sees its
+   positives and its negatives as two plain arrays of similarities. */
+#ifndef AK_LOSS_GROUP_ROWS_H
+#define AK_LOSS_GROUP_ROWS_H
+
+#include "loss/exclusions.h"
+#include "loss/tools.h"
+
+/* One query's row. A loss may put d value / d similarity in the place of every similarity. */
+typedef struct ak_group_row {
+    int64_t query, n;
+    float
+        *negative; /* n: -infinity where an object is no negative; what is left there is dropped */
+    int64_t negatives;
+    float *positive; /* the first `positives` places */
+    int64_t positives;
+    float *scratch; /* 2 n */
+} ak_group_row;
+
+/* Returns the row's part of the value. Runs on several threads. */
+typedef double ak_group_row_function(void *loss, const ak_group_row *row);
+
+/* For a row that has nothing to say: its derivatives are zero. Returns 0. */
+double ak_group_row_nothing(const ak_group_row *row);
+
+typedef struct ak_group_rows {
+    ak_space space;
+    akin_matrix similarity; /* n x n: offset - distance, so that near is large */
+    akin_matrix distance;   /* n x n; euclidean and manhattan only */
+    int32_t *group;         /* n: numbers of the batch */
+    ak_members members;
+    ak_exclusions exclusions;
+    float *scratch;          /* 3 n for each thread */
+    double *values;          /* n */
+    int64_t anchors, lonely; /* objects with a positive; those of them without a negative */
+} ak_group_rows;
+
+/* Fills in everything. Where space.finite is false, or anchors is 0, nothing can be learnt and
+   there are no similarities. A row's positives are the other objects of its group, its negatives
+   those of other groups whose content is another. */
+akin_status ak_group_rows_init(ak_group_rows *rows, ak_distance distance, const akin_pass *pass,
+                               const akin_labels *labels, akin_matrix x, akin_error *error);
+
+/* Calls `function` for every row and sums the values up, in the order of the rows. A function that
+   leaves its similarities alone may be followed by another run. */
+double ak_group_rows_run(ak_group_rows *rows, ak_group_row_function *function, void *loss);
+
+/* After a run that left derivatives: writes dx (data NULL: nothing), factor times the gradient. */
+akin_status ak_group_rows_backward(ak_group_rows *rows, float factor, akin_matrix dx,
+                                   akin_error *error);
+
+#endif

@@ -1,0 +1,105 @@
+/* The losses over whole batches and those with class rows, in double precision, written from their
+   definitions for reading. */
+#ifndef AK_TESTS_LOSSES_MORE_REFERENCE_H
+#define AK_TESTS_LOSSES_MORE_REFERENCE_H
+
+#include "loss/loss.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { MAX_ROWS = 256 };
+
+typedef struct scene {
+    int64_t samples, objects, width, groups; /* pairs: objects = 2 samples */
+    int64_t content[MAX_ROWS], group[MAX_ROWS];
+    float score[MAX_ROWS];
+    const double *detached; /* where weights without gradient are computed (circle) */
+} scene;
+
+typedef struct settings { /* what options say; each loss reads its own */
+    double margin, scale, temperature, alpha, beta, lambda;
+    int bins, distance; /* distance 1: euclidean */
+    bool all, normalize;
+} settings;
+
+typedef double reference(const scene *p, const settings *o, const double *x, const double *w);
+
+static double dot_of(const double *a, const double *b, int64_t d)
+{
+    double sum = 0;
+    for (int64_t k = 0; k < d; k++)
+        sum += a[k] * b[k];
+    return sum;
+}
+
+static double cos_of(const double *a, const double *b, int64_t d)
+{
+    double norms = sqrt(dot_of(a, a, d) * dot_of(b, b, d));
+    return norms > 0 ? dot_of(a, b, d) / norms : 0;
+}
+
+static double s_of(const scene *p, const double *x, int64_t i, int64_t j)
+{
+    return cos_of(x + i * p->width, x + j * p->width, p->width);
+}
+
+static double relu(double z)
+{
+    return z > 0 ? z : 0;
+}
+
+static bool is_positive(const scene *p, int64_t i, int64_t j)
+{
+    return i != j && p->group[i] == p->group[j];
+}
+
+static bool is_negative(const scene *p, int64_t i, int64_t j)
+{
+    return p->group[i] != p->group[j] && p->content[i] != p->content[j];
+}
+
+typedef struct counts {
+    int64_t positives, negatives;
+} counts;
+
+static counts count_of(const scene *p, int64_t i)
+{
+    counts c = {0, 0};
+    for (int64_t j = 0; j < p->objects; j++) {
+        c.positives += is_positive(p, i, j);
+        c.negatives += is_negative(p, i, j);
+    }
+    return c;
+}
+
+/* A logarithm of a sum of exponentials that grows term by term; -infinity: none yet. */
+static void add_term(double *log_sum, double term)
+{
+    double high = fmax(*log_sum, term), low = fmin(*log_sum, term);
+    *log_sum = isinf(low) ? high : high + log1p(exp(low - high));
+}
+
+static double ref_circle(const scene *p, const settings *o, const double *x, const double *w)
+{
+    double total = 0, queries = 0, m = o->margin;
+    (void)w;
+    for (int64_t i = 0; i < p->objects; i++) {
+        counts c = count_of(p, i);
+        double near = -INFINITY, far = -INFINITY;
+        if (!c.positives || !c.negatives)
+            continue;
+        for (int64_t j = 0; j < p->objects; j++) {
+            double s = s_of(p, x, i, j), fixed = s_of(p, p->detached ? p->detached : x, i, j);
+            if (is_positive(p, i, j))
+                add_term(&near, -o->scale * relu(1 + m - fixed) * (s - 1 + m));
+            if (is_negative(p, i, j))
+                add_term(&far, o->scale * relu(fixed + m) * (s - m));
+        }
+        total += relu(near + far) + log1p(exp(-fabs(near + far)));
+        queries++;
+    }
+    return queries > 0 ? total / queries : 0;
+}
+
+#endif
