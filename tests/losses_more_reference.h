@@ -73,6 +73,23 @@ static counts count_of(const scene *p, int64_t i)
     return c;
 }
 
+static double ref_supcon(const scene *p, const settings *o, const double *x, const double *w)
+{
+    double total = 0, anchors = 0;
+    (void)w;
+    for (int64_t i = 0; i < p->objects; i++) {
+        double sum = 0, mean = 0, positives = (double)count_of(p, i).positives;
+        for (int64_t j = 0; j < p->objects; j++) {
+            double logit = s_of(p, x, i, j) / o->temperature;
+            sum += is_positive(p, i, j) || is_negative(p, i, j) ? exp(logit) : 0;
+            mean += is_positive(p, i, j) ? logit / positives : 0;
+        }
+        total += positives > 0 ? log(sum) - mean : 0;
+        anchors += positives > 0;
+    }
+    return anchors > 0 ? total / anchors : 0;
+}
+
 /* A logarithm of a sum of exponentials that grows term by term; -infinity: none yet. */
 static void add_term(double *log_sum, double term)
 {
