@@ -90,6 +90,25 @@ static double ref_supcon(const scene *p, const settings *o, const double *x, con
     return anchors > 0 ? total / anchors : 0;
 }
 
+static double ref_multi_similarity(const scene *p, const settings *o, const double *x,
+                                   const double *w)
+{
+    double total = 0;
+    bool any = false;
+    (void)w;
+    for (int64_t i = 0; i < p->objects; i++) {
+        double near = 1, far = 1;
+        for (int64_t j = 0; j < p->objects; j++) {
+            double s = s_of(p, x, i, j) - o->lambda;
+            near += is_positive(p, i, j) ? exp(-o->alpha * s) : 0;
+            far += is_negative(p, i, j) ? exp(o->beta * s) : 0;
+            any = any || is_positive(p, i, j);
+        }
+        total += log(near) / o->alpha + log(far) / o->beta;
+    }
+    return any ? total / (double)p->objects : 0;
+}
+
 /* A logarithm of a sum of exponentials that grows term by term; -infinity: none yet. */
 static void add_term(double *log_sum, double term)
 {
