@@ -36,6 +36,7 @@ static const entry entries[] = {
     {"triplet all", &ak_loss_triplet, 128, 30, {{"mining", "2"}}},
     {"triplet all", &ak_loss_triplet, 1024, 150, {{"mining", "2"}}},
     {"circle", &ak_loss_circle, 1024, 150, {{0}}},
+    {"fastap", &ak_loss_fastap, 1024, 150, {{0}}},
     {"multi_similarity", &ak_loss_multi_similarity, 1024, 150, {{0}}},
     {"supcon", &ak_loss_supcon, 1024, 150, {{0}}},
     {"triplet all, 2 groups", &ak_loss_triplet, 1024, 2, {{"mining", "2"}}},

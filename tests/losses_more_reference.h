@@ -138,4 +138,27 @@ static double ref_circle(const scene *p, const settings *o, const double *x, con
     return queries > 0 ? total / queries : 0;
 }
 
+static double ref_fastap(const scene *p, const settings *o, const double *x, const double *w)
+{
+    double total = 0, queries = 0, cell = 4.0 / o->bins;
+    (void)w;
+    for (int64_t i = 0; i < p->objects; i++) {
+        double positives = 0, all = 0, sum = 0, count = (double)count_of(p, i).positives;
+        for (int b = 0; b <= o->bins; b++) {
+            double near = 0, far = 0;
+            for (int64_t j = 0; j < p->objects; j++) {
+                double pulse = relu(1 - fabs(2 - 2 * s_of(p, x, i, j) - b * cell) / cell);
+                near += is_positive(p, i, j) ? pulse : 0;
+                far += is_negative(p, i, j) ? pulse : 0;
+            }
+            positives += near;
+            all += near + far;
+            sum += all > 0 ? near * positives / all : 0;
+        }
+        total += count > 0 ? sum / count : 0;
+        queries += count > 0;
+    }
+    return queries > 0 ? 1 - total / queries : 0;
+}
+
 #endif
