@@ -161,4 +161,39 @@ static double ref_fastap(const scene *p, const settings *o, const double *x, con
     return queries > 0 ? 1 - total / queries : 0;
 }
 
+static double ref_distance(const scene *p, const settings *o, const double *x, int64_t i, int64_t j)
+{
+    double sum = 0;
+    for (int64_t k = 0; k < p->width; k++)
+        sum += pow(x[i * p->width + k] - x[j * p->width + k], 2);
+    return o->distance ? sqrt(sum) : 1 - s_of(p, x, i, j);
+}
+
+static double ref_online(const scene *p, const settings *o, const double *x, const double *w)
+{
+    double far = -INFINITY, near = INFINITY, sum[2] = {0, 0}, count[2] = {0, 0};
+    bool any = false;
+    (void)w;
+    for (int64_t i = 0; i < p->objects; i++)
+        for (int64_t j = 0; j < i; j++) {
+            double d = ref_distance(p, o, x, i, j);
+            far = is_positive(p, i, j) ? fmax(far, d) : far;
+            near = is_negative(p, i, j) ? fmin(near, d) : near;
+            any = any || is_positive(p, i, j);
+        }
+    for (int64_t i = 0; i < p->objects; i++)
+        for (int64_t j = 0; j < i; j++) {
+            double d = ref_distance(p, o, x, i, j);
+            if (is_positive(p, i, j) && (o->all || d > near)) {
+                sum[0] += d * d;
+                count[0]++;
+            }
+            if (is_negative(p, i, j) && (o->all || d < far)) {
+                sum[1] += pow(relu(o->margin - d), 2);
+                count[1]++;
+            }
+        }
+    return any ? sum[0] / fmax(1, count[0]) + sum[1] / fmax(1, count[1]) : 0;
+}
+
 #endif
