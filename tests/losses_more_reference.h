@@ -196,4 +196,38 @@ static double ref_online(const scene *p, const settings *o, const double *x, con
     return any ? sum[0] / fmax(1, count[0]) + sum[1] / fmax(1, count[1]) : 0;
 }
 
+/* ---- class rows ---- */
+
+typedef double target_function(const settings *o, double z);
+
+static double cross_entropy(const scene *p, const settings *o, const double *x, const double *w,
+                            bool unit, double scale, target_function *target)
+{
+    double total = 0, members = 0;
+    for (int64_t i = 0; i < p->objects; i++) {
+        double sum = 0, own = 0;
+        for (int64_t g = 0; g < p->groups && p->group[i] < p->groups; g++) {
+            const double *a = x + i * p->width, *b = w + g * p->width;
+            double z = unit ? cos_of(a, b, p->width) : dot_of(a, b, p->width);
+            double logit = scale * (g == p->group[i] ? target(o, z) : z);
+            sum += exp(logit);
+            own = g == p->group[i] ? logit : own;
+        }
+        total += p->group[i] < p->groups ? log(sum) - own : 0;
+        members += p->group[i] < p->groups;
+    }
+    return members > 0 ? total / members : 0;
+}
+
+static double same(const settings *o, double z)
+{
+    (void)o;
+    return z;
+}
+
+static double ref_softmax(const scene *p, const settings *o, const double *x, const double *w)
+{
+    return cross_entropy(p, o, x, w, o->normalize, 1 / o->temperature, same);
+}
+
 #endif
