@@ -225,9 +225,20 @@ static double same(const settings *o, double z)
     return z;
 }
 
+static double by_angle(const settings *o, double z)
+{
+    double c = fmin(1 - 1e-7, fmax(-1 + 1e-7, z)), m = o->margin;
+    return c > cos(M_PI - m) ? cos(acos(c) + m) : c - m * sin(M_PI - m);
+}
+
 static double ref_softmax(const scene *p, const settings *o, const double *x, const double *w)
 {
     return cross_entropy(p, o, x, w, o->normalize, 1 / o->temperature, same);
+}
+
+static double ref_arcface(const scene *p, const settings *o, const double *x, const double *w)
+{
+    return cross_entropy(p, o, x, w, true, o->scale, by_angle);
 }
 
 #endif

@@ -5,6 +5,7 @@
 #include "kernels/kernels.h"
 #include "nn/nn.h"
 
+extern const akin_loss_class ak_loss_arcface;
 extern const akin_loss_class ak_loss_circle;
 extern const akin_loss_class ak_loss_contrastive;
 extern const akin_loss_class ak_loss_fastap;
