@@ -37,6 +37,7 @@ static const entry entries[] = {
     {"triplet all", &ak_loss_triplet, 1024, 150, {{"mining", "2"}}},
     {"arcface", &ak_loss_arcface, 1024, 150, {{0}}},
     {"circle", &ak_loss_circle, 1024, 150, {{0}}},
+    {"cosface", &ak_loss_cosface, 1024, 150, {{0}}},
     {"fastap", &ak_loss_fastap, 1024, 150, {{0}}},
     {"multi_similarity", &ak_loss_multi_similarity, 1024, 150, {{0}}},
     {"online_contrastive", &ak_loss_online_contrastive, 1024, 150, {{0}}},

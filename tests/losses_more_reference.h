@@ -231,6 +231,11 @@ static double by_angle(const settings *o, double z)
     return c > cos(M_PI - m) ? cos(acos(c) + m) : c - m * sin(M_PI - m);
 }
 
+static double less_margin(const settings *o, double z)
+{
+    return z - o->margin;
+}
+
 static double ref_softmax(const scene *p, const settings *o, const double *x, const double *w)
 {
     return cross_entropy(p, o, x, w, o->normalize, 1 / o->temperature, same);
@@ -239,6 +244,11 @@ static double ref_softmax(const scene *p, const settings *o, const double *x, co
 static double ref_arcface(const scene *p, const settings *o, const double *x, const double *w)
 {
     return cross_entropy(p, o, x, w, true, o->scale, by_angle);
+}
+
+static double ref_cosface(const scene *p, const settings *o, const double *x, const double *w)
+{
+    return cross_entropy(p, o, x, w, true, o->scale, less_margin);
 }
 
 #endif

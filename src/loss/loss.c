@@ -9,6 +9,7 @@ const akin_loss_class *const ak_losses[] = {
     &ak_loss_arcface,
     &ak_loss_circle,
     &ak_loss_contrastive,
+    &ak_loss_cosface,
     &ak_loss_fastap,
     &ak_loss_multi_similarity,
     &ak_loss_multiple_negatives_ranking,
