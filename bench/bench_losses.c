@@ -36,6 +36,7 @@ static const entry entries[] = {
     {"triplet all", &ak_loss_triplet, 128, 30, {{"mining", "2"}}},
     {"triplet all", &ak_loss_triplet, 1024, 150, {{"mining", "2"}}},
     {"arcface", &ak_loss_arcface, 1024, 150, {{0}}},
+    {"center", &ak_loss_center, 1024, 150, {{0}}},
     {"circle", &ak_loss_circle, 1024, 150, {{0}}},
     {"cosface", &ak_loss_cosface, 1024, 150, {{0}}},
     {"fastap", &ak_loss_fastap, 1024, 150, {{0}}},

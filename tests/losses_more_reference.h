@@ -251,4 +251,17 @@ static double ref_cosface(const scene *p, const settings *o, const double *x, co
     return cross_entropy(p, o, x, w, true, o->scale, less_margin);
 }
 
+static double ref_center(const scene *p, const settings *o, const double *x, const double *w)
+{
+    double total = 0, members = 0;
+    for (int64_t i = 0; i < p->objects; i++) {
+        const double *a = x + i * p->width, *c = w + p->group[i] * p->width;
+        double norm = sqrt(dot_of(a, a, p->width));
+        for (int64_t k = 0; k < p->width && p->group[i] < p->groups; k++)
+            total += pow(a[k] / norm - c[k], 2);
+        members += p->group[i] < p->groups;
+    }
+    return members > 0 ? o->lambda / 2 * total / members : 0;
+}
+
 #endif

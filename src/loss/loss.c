@@ -7,6 +7,7 @@
 
 const akin_loss_class *const ak_losses[] = {
     &ak_loss_arcface,
+    &ak_loss_center,
     &ak_loss_circle,
     &ak_loss_contrastive,
     &ak_loss_cosface,

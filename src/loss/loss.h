@@ -6,6 +6,7 @@
 #include "nn/nn.h"
 
 extern const akin_loss_class ak_loss_arcface;
+extern const akin_loss_class ak_loss_center;
 extern const akin_loss_class ak_loss_circle;
 extern const akin_loss_class ak_loss_contrastive;
 extern const akin_loss_class ak_loss_cosface;
