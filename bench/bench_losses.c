@@ -42,6 +42,7 @@ static const entry entries[] = {
     {"fastap", &ak_loss_fastap, 1024, 150, {{0}}},
     {"multi_similarity", &ak_loss_multi_similarity, 1024, 150, {{0}}},
     {"online_contrastive", &ak_loss_online_contrastive, 1024, 150, {{0}}},
+    {"proxy_anchor", &ak_loss_proxy_anchor, 1024, 150, {{0}}},
     {"softmax", &ak_loss_softmax, 1024, 150, {{0}}},
     {"supcon", &ak_loss_supcon, 1024, 150, {{0}}},
     {"triplet all, 2 groups", &ak_loss_triplet, 1024, 2, {{"mining", "2"}}},

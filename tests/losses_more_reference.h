@@ -264,4 +264,22 @@ static double ref_center(const scene *p, const settings *o, const double *x, con
     return members > 0 ? o->lambda / 2 * total / members : 0;
 }
 
+static double ref_proxy_anchor(const scene *p, const settings *o, const double *x, const double *w)
+{
+    double near = 0, far = 0, with_objects = 0;
+    for (int64_t g = 0; g < p->groups; g++) {
+        double own = 0, others = 0;
+        for (int64_t i = 0; i < p->objects; i++) {
+            double s = cos_of(x + i * p->width, w + g * p->width, p->width);
+            own += p->group[i] == g ? exp(-o->alpha * (s - o->margin)) : 0;
+            others +=
+                p->group[i] != g && p->group[i] < p->groups ? exp(o->alpha * (s + o->margin)) : 0;
+        }
+        near += log1p(own);
+        far += log1p(others);
+        with_objects += own > 0;
+    }
+    return with_objects > 0 ? near / with_objects + far / (double)p->groups : 0;
+}
+
 #endif

@@ -15,6 +15,7 @@ const akin_loss_class *const ak_losses[] = {
     &ak_loss_multi_similarity,
     &ak_loss_multiple_negatives_ranking,
     &ak_loss_online_contrastive,
+    &ak_loss_proxy_anchor,
     &ak_loss_softmax,
     &ak_loss_supcon,
     &ak_loss_triplet,

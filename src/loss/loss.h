@@ -14,6 +14,7 @@ extern const akin_loss_class ak_loss_fastap;
 extern const akin_loss_class ak_loss_multi_similarity;
 extern const akin_loss_class ak_loss_multiple_negatives_ranking;
 extern const akin_loss_class ak_loss_online_contrastive;
+extern const akin_loss_class ak_loss_proxy_anchor;
 extern const akin_loss_class ak_loss_softmax;
 extern const akin_loss_class ak_loss_supcon;
 extern const akin_loss_class ak_loss_triplet;
