@@ -38,6 +38,7 @@ static const entry entries[] = {
     {"arcface", &ak_loss_arcface, 1024, 150, {{0}}},
     {"center", &ak_loss_center, 1024, 150, {{0}}},
     {"circle", &ak_loss_circle, 1024, 150, {{0}}},
+    {"cosent", &ak_loss_cosent, 1024, 0, {{0}}},
     {"cosface", &ak_loss_cosface, 1024, 150, {{0}}},
     {"fastap", &ak_loss_fastap, 1024, 150, {{0}}},
     {"multi_similarity", &ak_loss_multi_similarity, 1024, 150, {{0}}},

@@ -282,4 +282,18 @@ static double ref_proxy_anchor(const scene *p, const settings *o, const double *
     return with_objects > 0 ? near / with_objects + far / (double)p->groups : 0;
 }
 
+/* ---- pairs ---- */
+
+static double ref_cosent(const scene *p, const settings *o, const double *x, const double *w)
+{
+    double sum = 1;
+    int64_t n = p->samples;
+    (void)w;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++)
+            if (p->score[i] < p->score[j])
+                sum += exp(o->scale * (s_of(p, x, i, i + n) - s_of(p, x, j, j + n)));
+    return log(sum);
+}
+
 #endif

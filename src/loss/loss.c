@@ -10,6 +10,7 @@ const akin_loss_class *const ak_losses[] = {
     &ak_loss_center,
     &ak_loss_circle,
     &ak_loss_contrastive,
+    &ak_loss_cosent,
     &ak_loss_cosface,
     &ak_loss_fastap,
     &ak_loss_multi_similarity,
