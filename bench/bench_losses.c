@@ -40,6 +40,7 @@ static const entry entries[] = {
     {"circle", &ak_loss_circle, 1024, 150, {{0}}},
     {"cosent", &ak_loss_cosent, 1024, 0, {{0}}},
     {"cosface", &ak_loss_cosface, 1024, 150, {{0}}},
+    {"cosine_similarity", &ak_loss_cosine_similarity, 1024, 0, {{0}}},
     {"fastap", &ak_loss_fastap, 1024, 150, {{0}}},
     {"multi_similarity", &ak_loss_multi_similarity, 1024, 150, {{0}}},
     {"online_contrastive", &ak_loss_online_contrastive, 1024, 150, {{0}}},

@@ -296,4 +296,15 @@ static double ref_cosent(const scene *p, const settings *o, const double *x, con
     return log(sum);
 }
 
+static double ref_cosine_similarity(const scene *p, const settings *o, const double *x,
+                                    const double *w)
+{
+    double sum = 0;
+    int64_t n = p->samples;
+    (void)o, (void)w;
+    for (int64_t i = 0; i < n; i++)
+        sum += pow(s_of(p, x, i, i + n) - (double)p->score[i], 2) / (double)n;
+    return sum;
+}
+
 #endif

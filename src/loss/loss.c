@@ -12,6 +12,7 @@ const akin_loss_class *const ak_losses[] = {
     &ak_loss_contrastive,
     &ak_loss_cosent,
     &ak_loss_cosface,
+    &ak_loss_cosine_similarity,
     &ak_loss_fastap,
     &ak_loss_multi_similarity,
     &ak_loss_multiple_negatives_ranking,

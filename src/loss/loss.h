@@ -11,6 +11,7 @@ extern const akin_loss_class ak_loss_circle;
 extern const akin_loss_class ak_loss_contrastive;
 extern const akin_loss_class ak_loss_cosent;
 extern const akin_loss_class ak_loss_cosface;
+extern const akin_loss_class ak_loss_cosine_similarity;
 extern const akin_loss_class ak_loss_fastap;
 extern const akin_loss_class ak_loss_multi_similarity;
 extern const akin_loss_class ak_loss_multiple_negatives_ranking;
