@@ -19,18 +19,19 @@ MESON ?= meson
 .PHONY: all check install uninstall bench asan tsan fuzz style clean
 
 all: build/build.ninja
-	@ninja -C build
+	@ninja -C build product
 
 build/build.ninja:
 	$(MESON) setup build --prefix=$(PREFIX)
 
-check: all
+# Meson builds what the tests need.
+check: build/build.ninja
 	@python3 tests/run_tests.py build $(TESTS)
 
 # A prefix given now replaces the one of the first build.
 install: all
 	@$(MESON) configure build -Dprefix=$(PREFIX)
-	@ninja -C build
+	@ninja -C build product
 	$(MESON) install -C build --no-rebuild --quiet $(if $(DESTDIR),--destdir=$(abspath $(DESTDIR)))
 	$(if $(DESTDIR),,@ldconfig 2>/dev/null || true)
 
@@ -47,7 +48,6 @@ build-asan/build.ninja:
 	$(MESON) setup build-asan $(SANITIZED) -Db_sanitize=address,undefined
 
 asan: build-asan/build.ninja
-	@ninja -C build-asan
 	@UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 python3 tests/run_tests.py build-asan $(TESTS)
 
 build-tsan/build.ninja:
@@ -55,11 +55,10 @@ build-tsan/build.ninja:
 
 # GCC's OpenMP runtime is not instrumented: one OpenMP thread, so that only akin's threads are seen.
 tsan: build-tsan/build.ninja
-	@ninja -C build-tsan
 	@OMP_NUM_THREADS=1 python3 tests/run_tests.py build-tsan $(TESTS)
 
 build-fuzz/build.ninja:
-	CC=clang $(MESON) setup build-fuzz -Dbuildtype=debugoptimized -Dfuzz=true
+	CC=clang $(MESON) setup build-fuzz -Dbuildtype=debugoptimized -Dfuzz=true -Db_lundef=false
 
 fuzz: build-fuzz/build.ninja
 	@ninja -C build-fuzz

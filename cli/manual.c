@@ -47,6 +47,42 @@ static void print_command(FILE *out, const cli_command *command)
     fputs("\n```\n\n", out);
 }
 
+/* ---- what akin list shows ---- */
+
+static void print_class(FILE *out, const akin_class_info *info)
+{
+    fprintf(out, "*%s*\n\t", info->name);
+    print_escaped(out, info->summary);
+    fputs("\n\n", out);
+    for (const akin_option *o = info->options; o && o->name; o++) {
+        fprintf(out, "\t_%s_: ", o->name);
+        print_escaped(out, o->help);
+        if (o->choices)
+            fprintf(out, " (%s)", o->choices);
+        if (o->default_text)
+            fprintf(out, "; default %s", o->default_text);
+        fputs("\n\n", out);
+    }
+}
+
+static int print_classes(FILE *out)
+{
+    static const char *const kinds[] = {"encoders", "heads", "losses", "metrics", "optimizers"};
+    akin_context *context;
+    akin_class_info info;
+    akin_error error;
+    if (akin_context_create(&context, &error))
+        return cli_fail(&error);
+    fputs("# WHAT A RECIPE NAMES\n\n", out);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        fprintf(out, "## %s\n\n", kinds[i]);
+        for (int64_t n = 0; akin_list(context, kinds[i], n, &info); n++)
+            print_class(out, &info);
+    }
+    akin_context_free(context);
+    return CLI_DONE;
+}
+
 int cli_print_manual(FILE *out)
 {
     fputs("akin(1)\n\n# NAME\n\nakin - similarity learning: train, evaluate, encode, search\n\n"
@@ -59,6 +95,8 @@ int cli_print_manual(FILE *out)
         print_command(out, cli_commands[i]);
     fputs("# COMMON OPTIONS\n\n", out);
     print_options(out, cli_common_options);
+    if (print_classes(out) != CLI_DONE)
+        return CLI_FAILED;
     fputs("# EXIT STATUS\n\n0 done; 1 failed; 2 wrong usage; 130 interrupted (a training run has "
           "written its checkpoint).\n\n# ENVIRONMENT\n\n*OMP_NUM_THREADS*\n\tthreads to use "
           "(default: all processors)\n\n*XDG_CACHE_HOME*\n\tthe cache is in its folder akin "

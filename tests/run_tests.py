@@ -39,7 +39,7 @@ def main():
     log.unlink(missing_ok=True)
     # Several programs run at once: threads that wait must not spin on each other's processors.
     environment = {"OMP_WAIT_POLICY": "passive", **os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP"}
-    status = subprocess.run(["meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs"]
+    status = subprocess.run(["meson", "test", "-C", build, "--print-errorlogs"]
                             + names, env=environment).returncode
     tests = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     passed, failed, skipped = (sum(column) for column in zip((0, 0, 0), *map(cases, tests)))
