@@ -158,6 +158,14 @@ def outputs_are_not_overwritten():
 
 
 @case
+def force_replaces_models_only():
+    pathlib.Path("mine").mkdir()
+    pathlib.Path("mine/letter.txt").write_text("dear")
+    train("mine", "--force", "--set", "train.epochs=1", status=1, says="mine is not a model")
+    assert pathlib.Path("mine/letter.txt").read_text() == "dear"
+
+
+@case
 def quiet_is_quiet():
     out, err = train("quiet", "--quiet", "--set", "train.epochs=1")
     assert out == "quiet\n" and not err, err

@@ -92,10 +92,10 @@ static akin_status put_line(akin_vector_writer *w, const float *vector, ak_text 
 {
     line->size = 0;
     for (int64_t j = 0; j < w->dim; j++) {
+        char number[32] = "null";
         if (isfinite(vector[j]))
-            ak_text_printf(line, "%s%.9g", j ? ", " : "[", (double)vector[j]);
-        else
-            ak_text_printf(line, "%snull", j ? ", " : "[");
+            ak_float_to_text(vector[j], number);
+        ak_text_printf(line, "%s%s", j ? ", " : "[", number);
     }
     ak_text_add(line, "]\n", 2);
     return line->failed ? ak_fail_memory(error)
