@@ -40,11 +40,11 @@ void *ak_alloc_large(size_t size)
         return ak_alloc(size);
     if (refused())
         return NULL;
-    size_t rounded = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    void *memory = aligned_alloc(HUGE_PAGE, rounded);
+    void *memory; /* aligned_alloc would want whole pages */
+    if (posix_memalign(&memory, HUGE_PAGE, size))
+        return NULL;
 #ifdef MADV_HUGEPAGE
-    if (memory)
-        (void)madvise(memory, rounded / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* only a wish */
+    (void)madvise(memory, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE); /* only a wish */
 #endif
     return memory;
 }

@@ -2,6 +2,8 @@
    and text, queries.jsonl with _id and text, qrels/test.tsv with query-id, corpus-id and score. */
 #include "eval/evaluator.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 /* Queries first, then documents, in one numbering of contents. */
@@ -83,9 +85,10 @@ static akin_status read_line(qrels *q, const beir *b, char *line, const char *pa
                           "expected query-id, corpus-id and score, separated by tabs");
     *document++ = 0;
     *score++ = 0;
-    if (number == 1 && !ak_text_to_double(score, &gain))
+    bool known = ak_text_to_double(score, &gain) && fabs(gain) <= FLT_MAX;
+    if (number == 1 && !known)
         return AKIN_OK; /* the header */
-    if (!ak_text_to_double(score, &gain))
+    if (!known)
         return ak_fail_at(error, AKIN_ERR_FORMAT, path, number,
                           "the score \"%s\" is no number", score);
     int64_t query = ak_names_find(b->query_names, line);
