@@ -147,6 +147,9 @@ static int run(akin_context *context, const char **arguments, int count)
         return cli_usage("evaluate", "--data is missing: the labelled data to evaluate on");
     if (kind < 0)
         return cli_usage("evaluate", "--samples must be pairs, groups, scored or beir");
+    if (options.sample_size < 0)
+        return cli_usage("evaluate", "--sample-size is %d, must be at least 1 (0: all)",
+                         options.sample_size);
     akin_model *model = NULL, *base = NULL;
     akin_evaluation *evaluation = NULL;
     akin_status status = cli_precision(options.precision, &precision, &error);

@@ -79,6 +79,13 @@ static void test_round_trip(void **state)
     assert_int_equal(akin_model_dim(model), D);
     assert_ok(akin_model_save(model, path, false, told));
     encode(model, before);
+    /* an empty object without an address is the empty text */
+    akin_object nothing = {0}, empty = akin_text("");
+    assert_ok(akin_model_encode(model, &nothing, 1, after, told));
+    assert_ok(akin_model_encode(model, &empty, 1, after + D, told));
+    assert_memory_equal(after, after + D, D * sizeof *after);
+    assert_int_equal(akin_model_load(&again, context, path, (akin_precision)77, NULL),
+                     AKIN_ERR_ARGUMENT);
     again = load(path);
     encode(again, after);
     assert_memory_equal(before, after, sizeof before);
@@ -171,6 +178,9 @@ static void test_bad_parts(void **state)
     assert_int_equal(akin_model_create(&model, context, two, 0, NULL, &error), AKIN_ERR_ARGUMENT);
     assert_int_equal(akin_model_create(&model, context, two, 2, NULL, &error), AKIN_ERR_ARGUMENT);
     assert_non_null(strstr(error.message, "two encoders are named \"n\""));
+    two[1].name = NULL;
+    assert_int_equal(akin_model_create(&model, context, two, 2, NULL, &error), AKIN_ERR_ARGUMENT);
+    assert_non_null(strstr(error.message, "encoder 2 of 2 has no name"));
     two[1].name = "../n";
     assert_int_equal(akin_model_create(&model, context, two, 2, NULL, &error), AKIN_ERR_ARGUMENT);
     assert_ok(akin_head_create(&head, context, "empty", NULL, 3, told));

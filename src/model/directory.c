@@ -379,6 +379,10 @@ akin_status akin_model_load(akin_model **out, akin_context *context, const char 
                             akin_precision precision, akin_error *error)
 {
     *out = NULL;
+    if (precision < AKIN_AS_SAVED || precision > AKIN_BF16)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "precision is %d, must be AKIN_AS_SAVED, AKIN_F32 or AKIN_BF16",
+                       (int)precision);
     char *name = ak_path_join(path, "akin.json");
     if (!name)
         return ak_fail_memory(error);

@@ -37,6 +37,9 @@ static akin_status take_encoders(akin_model *model, const akin_named_encoder *en
     if (!model->encoders)
         return ak_fail_memory(error);
     for (int i = 0; i < count; i++) {
+        if (!encoders[i].name || !encoders[i].encoder)
+            return ak_fail(error, AKIN_ERR_ARGUMENT, "encoder %d of %d has no %s", i + 1, count,
+                           encoders[i].name ? "object" : "name");
         model->encoders[i] = (ak_model_encoder){ak_strdup(encoders[i].name), encoders[i].encoder, 0};
         model->encoder_count = i + 1;
         if (!model->encoders[i].name)

@@ -282,7 +282,7 @@ static akin_status transformer_fingerprint(const void *self, akin_hash *fingerpr
 static akin_status text_of(const transformer *t, akin_object object, akin_arena *arena,
                            const char **text, size_t *size, akin_error *error)
 {
-    *text = object.data;
+    *text = object.size ? object.data : ""; /* an empty object may have no address */
     *size = object.size;
     if (!t->field)
         return AKIN_OK;
