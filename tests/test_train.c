@@ -564,6 +564,30 @@ static void test_mistakes(void **state)
     }
 }
 
+/* A trainer filled by hand, and no loader. */
+static void test_bad_calls(void **state)
+{
+    (void)state;
+    static const char *const told_of[] = {"checkpoint", "monitor", "17 callbacks", "loader"};
+    for (int i = 0; i < 4; i++) {
+        plan p = {.lr = 0.1};
+        akin_model *model;
+        akin_error error = {0};
+        akin_trainer trainer = trainer_of(2);
+        akin_trainable nothing = {.size = sizeof nothing};
+        trainer.resume = i == 0;
+        if (i == 1)
+            trainer.monitor = NULL;
+        if (i == 2)
+            trainer.callback_count = AKIN_MAX_CALLBACKS + 1;
+        akin_status status = i < 3 ? fit(&model, &p, &trainer, NULL, &error)
+                                   : akin_fit(&model, context, &nothing, &trainer, NULL, NULL,
+                                              NULL, &error);
+        if (status != AKIN_ERR_ARGUMENT || !strstr(error.message, told_of[i]) || model)
+            fail_msg("call %d: %s: %s", i, akin_status_name(status), error.message);
+    }
+}
+
 /* ---- interrupted and resumed ---- */
 
 static int64_t interrupt_at;
@@ -788,6 +812,7 @@ int main(void)
         TEST(test_logs),
         TEST(test_divergence),
         TEST(test_mistakes),
+        TEST(test_bad_calls),
         TEST(test_resume),
         TEST(test_resume_of_another_run),
         TEST(test_steady_state_allocates_nothing),
