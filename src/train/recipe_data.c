@@ -54,10 +54,8 @@ static akin_status make_loader(const akin_recipe *recipe, const akin_dataset *da
     return akin_group_loader_create(out, dataset, &options, error);
 }
 
-akin_status ak_recipe_open_data(akin_recipe *recipe, akin_error *error)
+static akin_status open_data(akin_recipe *recipe, akin_error *error)
 {
-    if (recipe->train_loader)
-        return AKIN_OK;
     AK_TRY(open_sets(recipe, error));
     const akin_dataset *train = recipe->train_set ? recipe->train_set : recipe->whole;
     AK_TRY(make_loader(recipe, train, true, &recipe->train_loader, error));
@@ -67,6 +65,16 @@ akin_status ak_recipe_open_data(akin_recipe *recipe, akin_error *error)
     return AKIN_OK;
 }
 
+akin_status ak_recipe_open_data(akin_recipe *recipe, akin_error *error)
+{
+    if (recipe->train_loader)
+        return AKIN_OK;
+    akin_status status = open_data(recipe, error);
+    if (status)
+        ak_recipe_close_data(recipe); /* it may be tried again */
+    return status;
+}
+
 void ak_recipe_close_data(akin_recipe *recipe)
 {
     akin_loader_free(recipe->train_loader);
@@ -74,4 +82,6 @@ void ak_recipe_close_data(akin_recipe *recipe)
     akin_dataset_free(recipe->train_set);
     akin_dataset_free(recipe->validation_set);
     akin_dataset_free(recipe->whole);
+    recipe->train_loader = recipe->validation_loader = NULL;
+    recipe->train_set = recipe->validation_set = recipe->whole = NULL;
 }
