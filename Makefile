@@ -39,8 +39,9 @@ uninstall:
 	$(if $(DESTDIR),DESTDIR=$(abspath $(DESTDIR))) ninja -C build uninstall
 	$(if $(DESTDIR),,@ldconfig 2>/dev/null || true)
 
-bench: all
-	@$(MESON) test -C build --benchmark --verbose
+bench: build/build.ninja
+	@ninja -C build bench/bench_encode bench/bench_tokenizer bench/bench_losses bench/bench_search
+	@bench/run.sh build
 
 SANITIZED = -Dbuildtype=debugoptimized -Db_lundef=false -Db_ndebug=false
 

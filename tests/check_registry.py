@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Whatever akin lists has a test and a paragraph in the docs.
+"""Whatever can be named in a recipe has a test, a help text and a place in the docs.
 
 usage: check_registry.py AKIN ROOT
 
-Every encoder, head, loss, metric and optimizer that "akin list" shows must be named by a test, and
-stand as `name` in docs/; its options must be documented there too. So a class that was added without
-its test row fails here.
+Every encoder, head, loss, metric and optimizer of "akin list" must be named by a test program, and have
+a summary and a help text for each option: a class that was added without its test row fails here. Every
+key of the recipe's own sections must stand in docs/formats.md.
 """
 import json
 import pathlib
@@ -14,28 +14,39 @@ import subprocess
 import sys
 
 KINDS = ("encoders", "heads", "losses", "metrics", "optimizers")
+RECIPE_ROW = re.compile(r"\{\.name = (?:DATA|FIELD|TRAIN|STOPPING)\((\w+)\)")
+
+
+def class_problems(kind, entry, tests):
+    name = entry["name"]
+    if not re.search(rf"(?<![a-z]){re.escape(name)}(?![a-z0-9_])", tests, re.IGNORECASE):
+        yield f"{kind}: no test names {name}"
+    if not entry.get("summary"):
+        yield f"{kind}: {name} has no summary"
+    for option in entry["options"]:
+        if not option["help"]:
+            yield f"{kind}: {name}'s option {option['name']} has no help"
 
 
 def main():
     command, root = sys.argv[1], pathlib.Path(sys.argv[2])
-    tests = "\n".join(path.read_text() for path in sorted((root / "tests").glob("test_*")))
-    docs = "\n".join(path.read_text() for path in sorted((root / "docs").glob("*.md")))
+    tests = "\n".join(path.read_text() for pattern in ("test_*.c", "*.h", "data/*.inc")
+                      for path in sorted((root / "tests").glob(pattern)))
+    formats = (root / "docs" / "formats.md").read_text(encoding="utf-8")
     problems, count = [], 0
     for kind in KINDS:
-        listed = subprocess.run([command, "list", kind, "--json"], check=True,
-                                stdout=subprocess.PIPE).stdout
-        for entry in json.loads(listed):
-            name = entry["name"]
-            count += 1
-            if not re.search(rf"(?<![a-z]){re.escape(name)}(?![a-z0-9_])", tests, re.IGNORECASE):
-                problems.append(f"{kind}: no test names {name}")
-            if not entry.get("summary"):
-                problems.append(f"{kind}: {name} has no summary")
-            for term in [name] + [option["name"] for option in entry["options"]]:
-                if f"`{term}`" not in docs:
-                    problems.append(f"{kind}: docs/ says nothing of `{term}` ({name})")
-    print("\n".join(problems) if problems else f"{count} classes have tests and docs")
-    return 1 if problems or not count else 0
+        listed = json.loads(subprocess.run([command, "list", kind, "--json"], check=True,
+                                           stdout=subprocess.PIPE).stdout)
+        count += len(listed)
+        for entry in listed:
+            problems += class_problems(kind, entry, tests)
+    keys = RECIPE_ROW.findall((root / "src" / "train" / "recipe_options.c").read_text())
+    problems += [f"docs/formats.md says nothing of the recipe's key `{key}`" for key in keys
+                 if f"`{key}`" not in formats]
+    if len(keys) < 20 or count < 20:
+        problems.append(f"only {len(keys)} recipe keys and {count} classes were found")
+    print("\n".join(problems) or f"{count} classes and {len(keys)} recipe keys")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":
