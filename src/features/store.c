@@ -92,6 +92,20 @@ int64_t ak_store_count(const ak_store *store)
 
 /* ---- segments ---- */
 
+/* The sum of the hashes of all rows, whatever parts they stand in. */
+static void checksum(const segment *parts, int64_t count, int64_t dim, char hex[AK_HASH_HEX])
+{
+    ak_hash sum = {0};
+    for (int64_t p = 0; p < count; p++)
+        for (int64_t i = 0; i < parts[p].count; i++) {
+            ak_hash row = ak_hash_bytes(parts[p].vectors + i * dim, (size_t)dim * sizeof(float));
+            row = ak_hash_combine(parts[p].keys[i], row);
+            sum.low += row.low;
+            sum.high += row.high;
+        }
+    ak_hash_to_hex(sum, hex);
+}
+
 static akin_status open_segment(segment *out, const ak_store *store, const char *path,
                                 akin_error *error)
 {
@@ -109,6 +123,10 @@ static akin_status open_segment(segment *out, const ak_store *store, const char 
     ak_hash_to_hex(store->fingerprint, hex);
     if (!name || strcmp(name, hex) != 0)
         return ak_fail_at(error, AKIN_ERR_MISMATCH, path, 0, "holds vectors of another encoder");
+    const char *sum = ak_safetensors_metadata(out->file, "checksum");
+    checksum(out, 1, store->dim, hex);
+    if (!sum || strcmp(sum, hex) != 0)
+        return ak_fail_at(error, AKIN_ERR_FORMAT, path, 0, "its checksum is wrong");
     out->path = ak_strdup(path);
     return out->path ? AKIN_OK : ak_fail_memory(error);
 }
@@ -233,12 +251,14 @@ static akin_status write_rows(ak_safetensors_writer *writer, const ak_store *sto
 static akin_status write_segment(const ak_store *store, const char *path, const segment *parts,
                                  int64_t count, akin_error *error)
 {
-    char hex[AK_HASH_HEX];
+    char hex[AK_HASH_HEX], sum[AK_HASH_HEX];
     int64_t rows = 0;
     ak_hash_to_hex(store->fingerprint, hex);
+    checksum(parts, count, store->dim, sum);
     for (int64_t i = 0; i < count; i++)
         rows += parts[i].count;
-    const char *const metadata[] = {"format", "akin-features", "fingerprint", hex, NULL};
+    const char *const metadata[] = {"format",   "akin-features", "fingerprint", hex,
+                                    "checksum", sum,             NULL};
     ak_tensor tensors[2] = {
         {.name = "keys", .dtype = AK_DTYPE_U64, .rank = 2, .shape = {rows, 2}},
         {.name = "vectors", .dtype = AK_DTYPE_F32, .rank = 2, .shape = {rows, store->dim}}};

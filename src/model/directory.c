@@ -67,6 +67,12 @@ static akin_status describe_base(const akin_model *model, akin_arena *arena, ak_
     return path && print ? AKIN_OK : ak_fail_memory(error);
 }
 
+static ak_hash head_checksum(const akin_head *head)
+{
+    return ak_hash_bytes(ak_parameters_values(head->parameters),
+                         (size_t)ak_parameters_size(head->parameters) * sizeof(float));
+}
+
 static akin_status describe(const akin_model *model, akin_arena *arena, ak_value **out,
                             akin_error *error)
 {
@@ -84,7 +90,9 @@ static akin_status describe(const akin_model *model, akin_arena *arena, ak_value
     AK_TRY(describe_encoders(model, arena, root, error));
     ak_value *head = model->head ? ak_value_attach(arena, root, "head", model->head->given)
                                  : ak_value_add(arena, root, "head", AK_NULL);
-    if (!head)
+    if (model->head)
+        ak_hash_to_hex(head_checksum(model->head), hex);
+    if (!head || (model->head && !ak_value_add_string(arena, root, "head_checksum", hex)))
         return ak_fail_memory(error);
     AK_TRY(describe_base(model, arena, root, error));
     AK_TRY(attach_json(arena, root, "training", model->training_json, error));
@@ -261,10 +269,12 @@ static akin_status load_encoders(akin_named_encoder *encoders, int *count, akin_
     return *count ? AKIN_OK : ak_fail_at(error, AKIN_ERR_FORMAT, name, 0, "no \"encoders\"");
 }
 
-static akin_status load_head(akin_head **head, akin_context *context, const ak_value *map,
+static akin_status load_head(akin_head **head, akin_context *context, const ak_value *root,
                              int64_t input_dim, const char *folder, const char *name,
                              akin_error *error)
 {
+    const ak_value *map = ak_value_get(root, "head");
+    const char *checksum = ak_value_get_string(root, "head_checksum", NULL);
     if (!map || map->kind != AK_MAP)
         return AKIN_OK;
     AK_TRY(ak_head_make(head, context, map, name, input_dim, error));
@@ -274,6 +284,11 @@ static akin_status load_head(akin_head **head, akin_context *context, const ak_v
     if (!path)
         return ak_fail_memory(error);
     akin_status status = ak_parameters_read((*head)->parameters, path, error);
+    char hex[AK_HASH_HEX];
+    ak_hash_to_hex(head_checksum(*head), hex);
+    if (!status && checksum && strcmp(checksum, hex) != 0)
+        status = ak_fail_at(error, AKIN_ERR_FORMAT, path, 0,
+                            "its values are not those that %s was saved with", name);
     ak_free(path);
     return status;
 }
@@ -333,7 +348,7 @@ static akin_status load_parts(parts *p, akin_context *context, const ak_value *r
     int64_t width = 0;
     for (int i = 0; i < p->count; i++)
         width += akin_encoder_dim(p->encoders[i].encoder);
-    return load_head(&p->head, context, ak_value_get(root, "head"), width, folder, name, error);
+    return load_head(&p->head, context, root, width, folder, name, error);
 }
 
 static akin_status load_described(akin_model **out, akin_context *context, const char *folder,
