@@ -110,8 +110,10 @@ AK_ELEMENTARY gelu_slope(float x)
     return 0.5f * (1.0f + ak_elementary_erf(x * 0.70710678f)) + x * density;
 }
 
+/* Beyond 5.2 the slope is 0 or 1; there the last bit of t would be multiplied by the cube of x. */
 AK_ELEMENTARY gelu_tanh_slope(float x)
 {
+    x = ak_clamp(x, -5.2f, 5.2f);
     float t = ak_elementary_tanh(ak_gelu_tanh_argument(x));
     float slope = 0.79788456f * (1.0f + 0.134145f * x * x);
     return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * slope;
