@@ -77,6 +77,7 @@ typedef struct ak_table {
     int64_t subgroups;
     int64_t *group; /* groups: 0 .. groups - 1, numbered by first appearance */
     int64_t groups;
+    ak_hash *group_keys; /* groups: hash of each one's label */
     int64_t *positive_start; /* contents + 1; see akin_labels; NULL when there are none */
     int64_t *positives;
 } ak_table;
@@ -88,6 +89,10 @@ akin_status ak_table_build(ak_table **out, const akin_dataset *dataset, ak_key_f
                            void *user, ak_progress_function *progress, void *progress_user,
                            akin_error *error);
 void ak_table_free(ak_table *table);
+/* map[g]: the number in `other` of the label that is group g here; labels that `other` has not get
+   numbers from other->groups on. *map: table->groups numbers, freed by ak_free. */
+akin_status ak_table_match_groups(int64_t **map, const ak_table *table, const ak_table *other,
+                                  akin_error *error);
 /* As bytes, for the cache (a private format with a version and a checksum). A loaded table is
    mapped and must not be written to. */
 akin_status ak_table_save(const ak_table *table, const char *path, akin_error *error);

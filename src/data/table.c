@@ -225,6 +225,10 @@ akin_status ak_table_build(ak_table **out, const akin_dataset *dataset, ak_key_f
     if (!status) {
         b.table->keys = b.contents.keys; /* the map's array becomes the table's */
         b.contents.keys = NULL;
+        if (b.table->kind == AKIN_GROUPS) {
+            b.table->group_keys = b.labels.keys;
+            b.labels.keys = NULL;
+        }
         status = ak_table_find_positives(b.table, error);
     }
     free_builder(&b);
@@ -249,8 +253,30 @@ void ak_table_free(ak_table *table)
         ak_free(table->score);
         ak_free(table->subgroup);
         ak_free(table->group);
+        ak_free(table->group_keys);
         ak_free(table->positive_start);
         ak_free(table->positives);
     }
     ak_free(owned);
+}
+
+akin_status ak_table_match_groups(int64_t **map, const ak_table *table, const ak_table *other,
+                                  akin_error *error)
+{
+    ak_intern labels = {0};
+    int64_t number;
+    akin_status status = AKIN_OK;
+    *map = ak_calloc((size_t)table->groups + 1, sizeof **map);
+    if (!*map)
+        return ak_fail_memory(error);
+    for (int64_t g = 0; g < other->groups && !status; g++)
+        status = ak_intern_add(&labels, other->group_keys[g], &number, error);
+    for (int64_t g = 0; g < table->groups && !status; g++)
+        status = ak_intern_add(&labels, table->group_keys[g], &(*map)[g], error);
+    ak_intern_free(&labels);
+    if (status) {
+        ak_free(*map);
+        *map = NULL;
+    }
+    return status;
 }

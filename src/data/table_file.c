@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-#define MAGIC "akin-tb1"
+#define MAGIC "akin-tb2"
 #define ALIGNMENT 64
-#define ARRAYS 8
+#define ARRAYS 9
 
 typedef struct header {
     char magic[8];
@@ -38,6 +38,7 @@ static void list_parts(ak_table *t, const header *h, part parts[ARRAYS])
         {(void **)&t->score, pairs ? n : 0, sizeof *t->score},
         {(void **)&t->subgroup, pairs && h->has_subgroups ? n : 0, sizeof *t->subgroup},
         {(void **)&t->group, pairs ? 0 : n, sizeof *t->group},
+        {(void **)&t->group_keys, pairs ? 0 : h->groups, sizeof *t->group_keys},
         {(void **)&t->positive_start, h->has_positives ? h->contents + 1 : 0,
          sizeof *t->positive_start},
         {(void **)&t->positives, h->positives, sizeof *t->positives},

@@ -227,8 +227,8 @@ static akin_status open_sides(akin_training *t, akin_loader *train, akin_loader 
 {
     bool cache;
     AK_TRY(configure_cache(t, &cache, error));
-    AK_TRY(ak_side_open(&t->train, t->model, train, cache, error));
-    AK_TRY(ak_side_open(&t->validation, t->model, validation, cache, error));
+    AK_TRY(ak_side_open(&t->train, t->model, train, cache, NULL, error));
+    AK_TRY(ak_side_open(&t->validation, t->model, validation, cache, t->train.table, error));
     count_steps(t);
     return AKIN_OK;
 }

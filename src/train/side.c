@@ -9,6 +9,19 @@ static akin_status collate_encoder(const akin_encoder *encoder, const ak_batch *
                                   batch->arena, out, error);
 }
 
+/* A validation set numbers its groups by itself; a loss knows the training set's numbers. */
+static akin_status renumber_groups(const ak_side *side, ak_batch *batch, akin_error *error)
+{
+    int64_t *group = ak_arena_new(batch->arena, int64_t, batch->count);
+    if (!group)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < batch->count; i++)
+        group[i] = side->group_map[batch->labels.group[i]];
+    batch->labels.group = group;
+    batch->labels.groups = side->groups;
+    return AKIN_OK;
+}
+
 /* Runs on loader threads: gathers cached columns, collates the objects for the other encoders. */
 static akin_status collate(void *user, ak_batch *batch, akin_error *error)
 {
@@ -31,7 +44,7 @@ static akin_status collate(void *user, ak_batch *batch, akin_error *error)
                                    error));
     }
     batch->collated = input;
-    return AKIN_OK;
+    return side->group_map ? renumber_groups(side, batch, error) : AKIN_OK;
 }
 
 static bool all_frozen(const akin_model *model)
@@ -43,7 +56,7 @@ static bool all_frozen(const akin_model *model)
 }
 
 akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *loader, bool cache,
-                         akin_error *error)
+                         const ak_table *training, akin_error *error)
 {
     *side = (ak_side){.model = model, .loader = loader};
     if (!loader)
@@ -51,6 +64,13 @@ akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *lo
     bool reused;
     side->dataset = ak_loader_dataset(loader);
     AK_TRY(ak_labels_table(&side->table, model, side->dataset, &reused, error));
+    if (training && side->table->kind == AKIN_GROUPS) {
+        AK_TRY(ak_table_match_groups(&side->group_map, side->table, training, error));
+        side->groups = training->groups;
+        for (int64_t g = 0; g < side->table->groups; g++)
+            if (side->group_map[g] >= side->groups) /* a label the training set has not */
+                side->groups = side->group_map[g] + 1;
+    }
     if (cache) {
         ak_table_source source = {side->table, side->dataset};
         ak_contents contents = ak_table_contents(&source);
@@ -66,5 +86,6 @@ void ak_side_close(ak_side *side)
         ak_loader_stop(side->loader);
     ak_features_free(side->features);
     ak_table_free(side->table);
+    ak_free(side->group_map);
     *side = (ak_side){0};
 }

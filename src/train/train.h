@@ -32,6 +32,8 @@ typedef struct ak_side {
     ak_table *table;
     ak_features *features; /* NULL: nothing is cached */
     bool reads_objects;    /* an encoder runs in every step */
+    int64_t *group_map;    /* the training set's number of each group; NULL: this is that set */
+    int64_t groups;        /* with group_map: of the training set and of this one */
 } ak_side;
 
 /* What the loader's threads make of a batch. */
@@ -40,8 +42,9 @@ typedef struct ak_step_input {
     void **encoder_batch; /* per encoder; NULL: its columns came from the cache */
 } ak_step_input;
 
+/* training: the table whose numbers of groups are used (losses have a row for each); NULL: its own. */
 akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *loader, bool cache,
-                         akin_error *error);
+                         const ak_table *training, akin_error *error);
 void ak_side_close(ak_side *side);
 
 /* ---- run.c: everything a run holds ---- */
