@@ -290,6 +290,13 @@ typedef enum akin_init {
     AKIN_INIT_NORMAL,   /* standard deviation `constant` */
 } akin_init;
 
+/* For a trainable encoder of one's own: create, add, then seal, which draws the initial values by
+   the seed; after it value pointers are stable. Heads and losses are given theirs. */
+AKIN_API akin_status akin_parameters_create(akin_parameters **out, akin_error *error);
+AKIN_API akin_status akin_parameters_seal(akin_parameters *parameters, uint64_t seed,
+                                          akin_error *error);
+AKIN_API void akin_parameters_free(akin_parameters *parameters);
+
 /* In create functions only. The name is copied; *number finds the parameter later. */
 AKIN_API akin_status akin_parameters_add(akin_parameters *parameters, int *number,
                                          const char *name, int64_t rows, int64_t columns,

@@ -41,7 +41,7 @@ static void fixture_close(fixture *f)
 {
     if (f->self)
         f->type->free(f->self);
-    ak_parameters_free(f->parameters);
+    akin_parameters_free(f->parameters);
     ak_free(f->options);
     ak_arena_free(f->arena);
     memset(f, 0, sizeof *f);
@@ -63,9 +63,9 @@ static akin_status fixture_open(fixture *f, const char *name, const setting *set
         for (const akin_option *row = f->type->options; row->name; row++)
             if (strcmp(row->name, settings->name) == 0)
                 AK_TRY(ak_option_set(row, f->options, settings->text, f->arena, &error));
-    AK_TRY(ak_parameters_create(&f->parameters, &error));
+    AK_TRY(akin_parameters_create(&f->parameters, &error));
     AK_TRY(f->type->create(&f->self, f->options, in, f->parameters, &f->out, &error));
-    AK_TRY(ak_parameters_seal(f->parameters, 42, &error));
+    AK_TRY(akin_parameters_seal(f->parameters, 42, &error));
     return ak_parameters_train(f->parameters, &error);
 }
 

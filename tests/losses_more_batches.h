@@ -98,10 +98,10 @@ static void open_run(run *r, const setting *s, const scene *p, const double *x, 
                               .groups = p->groups,
                               .score = p->score};
     assert_int_equal(ak_arena_create(&r->pass.arena, NULL), AKIN_OK);
-    assert_int_equal(ak_parameters_create(&r->parameters, NULL), AKIN_OK);
+    assert_int_equal(akin_parameters_create(&r->parameters, NULL), AKIN_OK);
     assert_int_equal(s->loss->create(&r->self, options, p->width, p->groups, r->parameters, NULL),
                      AKIN_OK);
-    assert_int_equal(ak_parameters_seal(r->parameters, 1, NULL), AKIN_OK);
+    assert_int_equal(akin_parameters_seal(r->parameters, 1, NULL), AKIN_OK);
     assert_int_equal(ak_parameters_train(r->parameters, NULL), AKIN_OK);
     assert_int_equal(ak_parameters_count(r->parameters), s->classes);
     if (s->classes) {
@@ -145,7 +145,7 @@ static void run_loss(run *r, const setting *s, const scene *p, const double *x, 
 static void close_run(run *r)
 {
     r->setting->loss->free(r->self);
-    ak_parameters_free(r->parameters);
+    akin_parameters_free(r->parameters);
     ak_arena_free(r->pass.arena);
     free(r->x);
     free(r->dx);

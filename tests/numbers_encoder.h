@@ -34,18 +34,18 @@ typedef struct numbers {
 
 static void numbers_free(void *self)
 {
-    ak_parameters_free(((numbers *)self)->parameters);
+    akin_parameters_free(((numbers *)self)->parameters);
     ak_free(self);
 }
 
 static akin_status numbers_open(numbers *n, akin_error *error)
 {
     int64_t d = n->options.dim;
-    AK_TRY(ak_parameters_create(&n->parameters, error));
+    AK_TRY(akin_parameters_create(&n->parameters, error));
     if (n->options.trainable)
         AK_TRY(akin_parameters_add(n->parameters, &n->weight, "weight", d, d, AKIN_INIT_IDENTITY, 0,
                                    true, error));
-    return ak_parameters_seal(n->parameters, 1, error);
+    return akin_parameters_seal(n->parameters, 1, error);
 }
 
 static akin_status numbers_create(void **self, const void *options, const akin_place *place,

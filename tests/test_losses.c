@@ -478,13 +478,13 @@ static void every_listed_loss_is_whole(void **state)
         assert_true(loss->name && loss->summary && loss->compute && loss->free);
         if (count)
             assert_true(strcmp(ak_losses[count - 1]->name, loss->name) < 0);
-        assert_int_equal(ak_parameters_create(&parameters, NULL), AKIN_OK);
+        assert_int_equal(akin_parameters_create(&parameters, NULL), AKIN_OK);
         ak_memory_fail_at(1);
         akin_status status = loss->create(&self, options, 4, 2, parameters, NULL);
         ak_memory_fail_at(0);
         assert_int_equal(status, loss->options_size ? AKIN_ERR_MEMORY : AKIN_OK);
         assert_null(self);
-        ak_parameters_free(parameters);
+        akin_parameters_free(parameters);
         free(options);
     }
 }

@@ -242,7 +242,7 @@ static void class_rows_need_groups_and_learn_at_their_own_rate(void **state)
         s.options[0][0] = "lr_factor";
         s.options[0][1] = "7.5";
         void *options = options_of(&s);
-        assert_int_equal(ak_parameters_create(&parameters, NULL), AKIN_OK);
+        assert_int_equal(akin_parameters_create(&parameters, NULL), AKIN_OK);
         assert_int_equal(s.loss->create(&self, options, 4, 0, parameters, &error),
                          AKIN_ERR_ARGUMENT);
         assert_null(self);
@@ -259,7 +259,7 @@ static void class_rows_need_groups_and_learn_at_their_own_rate(void **state)
         assert_true(classes->rows == 3 && classes->columns == 4 && !classes->decay);
         check_near(classes->lr_factor, 7.5, 0, s.name);
         s.loss->free(self);
-        ak_parameters_free(parameters);
+        akin_parameters_free(parameters);
         free(options);
     }
 }

@@ -62,7 +62,7 @@ static void test_parameters_block(void **state)
     (void)state;
     akin_parameters *p;
     int w, b, e, u;
-    assert_int_equal(ak_parameters_create(&p, &error), AKIN_OK);
+    assert_int_equal(akin_parameters_create(&p, &error), AKIN_OK);
     assert_int_equal(akin_parameters_add(p, &w, "w", 3, 5, AKIN_INIT_IDENTITY, 0, true, &error), 0);
     assert_int_equal(akin_parameters_add(p, &b, "b", 1, 5, AKIN_INIT_CONSTANT, 2, false, &error),
                      0);
@@ -70,7 +70,7 @@ static void test_parameters_block(void **state)
                      0);
     assert_int_equal(akin_parameters_add(p, &u, "u", 100, 40, AKIN_INIT_UNIFORM, .5, true, &error),
                      0);
-    assert_int_equal(ak_parameters_seal(p, 42, &error), 0);
+    assert_int_equal(akin_parameters_seal(p, 42, &error), 0);
     assert_null(akin_parameters_get(p, w)->grad);
     assert_int_equal(ak_parameters_train(p, &error), 0);
     assert_int_equal(ak_parameters_count(p), 4);
@@ -94,7 +94,7 @@ static void test_parameters_block(void **state)
     }
     assert_true(fabs(sum / 4000) < .03 && fabs(sqrt(squares / 4000) - .5) < .03);
     assert_true(largest > .49 && largest <= .5);
-    ak_parameters_free(p);
+    akin_parameters_free(p);
 }
 
 static void test_parameters_fresh_values(void **state)
@@ -104,13 +104,13 @@ static void test_parameters_fresh_values(void **state)
     for (int round = 0; round < 2; round++) { /* another parameter before it changes nothing */
         akin_parameters *p;
         int number;
-        assert_int_equal(ak_parameters_create(&p, &error), 0);
+        assert_int_equal(akin_parameters_create(&p, &error), 0);
         if (round)
             akin_parameters_add(p, &number, "other", 2, 2, AKIN_INIT_NORMAL, 1, true, &error);
         akin_parameters_add(p, &number, "w", 1, 10, AKIN_INIT_NORMAL, 1, true, &error);
-        assert_int_equal(ak_parameters_seal(p, 5, &error), 0);
+        assert_int_equal(akin_parameters_seal(p, 5, &error), 0);
         memcpy(first[round], akin_parameters_get(p, number)->value, sizeof first[0]);
-        ak_parameters_free(p);
+        akin_parameters_free(p);
     }
     assert_memory_equal(first[0], first[1], sizeof first[0]);
 }
@@ -120,7 +120,7 @@ static void test_parameters_errors(void **state)
     (void)state;
     akin_parameters *p;
     int number;
-    assert_int_equal(ak_parameters_create(&p, &error), 0);
+    assert_int_equal(akin_parameters_create(&p, &error), 0);
     assert_int_equal(akin_parameters_add(p, &number, "w", 0, 5, AKIN_INIT_ZERO, 0, true, &error),
                      AKIN_ERR_ARGUMENT);
     assert_non_null(strstr(error.message, "shape 0 x 5"));
@@ -132,13 +132,13 @@ static void test_parameters_errors(void **state)
     assert_int_equal(akin_parameters_add(p, &number, "w", 1, 5, AKIN_INIT_ZERO, 0, true, &error),
                      AKIN_ERR_ARGUMENT);
     assert_non_null(strstr(error.message, "two parameters \"w\""));
-    assert_int_equal(ak_parameters_seal(p, 1, &error), 0);
+    assert_int_equal(akin_parameters_seal(p, 1, &error), 0);
     assert_int_equal(akin_parameters_add(p, &number, "v", 1, 5, AKIN_INIT_ZERO, 0, true, &error),
                      AKIN_ERR_ARGUMENT);
     assert_non_null(strstr(error.message, "too late"));
-    assert_int_equal(ak_parameters_seal(p, 1, &error), AKIN_ERR_ARGUMENT);
-    ak_parameters_free(p);
-    ak_parameters_free(NULL);
+    assert_int_equal(akin_parameters_seal(p, 1, &error), AKIN_ERR_ARGUMENT);
+    akin_parameters_free(p);
+    akin_parameters_free(NULL);
 }
 
 static void test_parameters_norm(void **state)
@@ -146,9 +146,9 @@ static void test_parameters_norm(void **state)
     (void)state;
     akin_parameters *p;
     int number;
-    assert_int_equal(ak_parameters_create(&p, &error), 0);
+    assert_int_equal(akin_parameters_create(&p, &error), 0);
     akin_parameters_add(p, &number, "w", 321, 137, AKIN_INIT_ZERO, 0, true, &error);
-    assert_int_equal(ak_parameters_seal(p, 1, &error), 0);
+    assert_int_equal(akin_parameters_seal(p, 1, &error), 0);
     assert_int_equal(ak_parameters_train(p, &error), 0);
     float *grad = akin_parameters_get(p, number)->grad;
     double squares = 0;
@@ -168,7 +168,7 @@ static void test_parameters_norm(void **state)
     assert_true(fabs(ak_parameters_grad_norm(p) / sqrt(squares) - .5) < 1e-12);
     ak_parameters_zero_grads(p);
     assert_true(ak_parameters_grad_norm(p) == 0);
-    ak_parameters_free(p);
+    akin_parameters_free(p);
 }
 
 /* ---- columns ---- */
@@ -622,12 +622,12 @@ static akin_parameters *golden_parameters(void)
 {
     akin_parameters *p;
     int number;
-    assert_int_equal(ak_parameters_create(&p, &error), 0);
+    assert_int_equal(akin_parameters_create(&p, &error), 0);
     akin_parameters_add(p, &number, "w", 4, 5, AKIN_INIT_ZERO, 0, true, &error);
     akin_parameters_add(p, &number, "b", 1, 3, AKIN_INIT_ZERO, 0, false, &error);
     akin_parameters_add(p, &number, "v", 1, 5, AKIN_INIT_ZERO, 0, true, &error);
     akin_parameters_get(p, number)->lr_factor = .5;
-    assert_int_equal(ak_parameters_seal(p, 1, &error), 0);
+    assert_int_equal(akin_parameters_seal(p, 1, &error), 0);
     for (int n = 0; n < 3; n++)
         for (int i = 0; i < golden_sizes[n]; i++)
             akin_parameters_get(p, n)->value[i] = (float)((i * 5 + n * 3) % 13 - 6) / 16;
@@ -656,7 +656,7 @@ static void test_optimizers(void **state)
                 assert_true(akin_parameters_get(p, n)->grad[i] == 0);
             }
         ak_optimizer_free(o);
-        ak_parameters_free(p);
+        akin_parameters_free(p);
     }
     ak_optimizer_free(NULL);
 }
@@ -674,7 +674,7 @@ static void test_clip_of_small_gradients(void **state)
     ak_optimizer_step(o, 0, 0);
     assert_true(fabs(ak_parameters_values(p)[0] / -3e-6 - 1. / 4) < 1e-5);
     ak_optimizer_free(o);
-    ak_parameters_free(p);
+    akin_parameters_free(p);
 }
 
 /* What a checkpoint holds continues in the same bits. */
@@ -704,7 +704,7 @@ static void test_optimizer_resume(void **state)
     assert_string_equal(ak_optimizer_state_name(o[0], 1), "second_moment");
     for (int k = 0; k < 2; k++) {
         ak_optimizer_free(o[k]);
-        ak_parameters_free(p[k]);
+        akin_parameters_free(p[k]);
     }
 }
 
@@ -735,7 +735,7 @@ static void test_optimizer_errors(void **state)
         if (!strstr(error.message, cases[c].message))
             fail_msg("\"%s\" lacks \"%s\"", error.message, cases[c].message);
     }
-    ak_parameters_free(p);
+    akin_parameters_free(p);
 }
 
 static void test_optimizer_defaults(void **state)
@@ -760,7 +760,7 @@ static void test_optimizer_defaults(void **state)
     ak_optimizer_step(o, 0, 0);
     assert_near(ak_parameters_values(p)[0], before * (1 - 1e-3 * .01), 1e-7);
     ak_optimizer_free(o);
-    ak_parameters_free(p);
+    akin_parameters_free(p);
 }
 
 static void test_schedule(void **state)
@@ -847,17 +847,17 @@ static akin_status whole_life(void)
     ak_optimizer *o = NULL;
     int number;
     akin_optimizer_options options = akin_optimizer_defaults(AKIN_ADAM);
-    akin_status status = ak_parameters_create(&p, &error);
+    akin_status status = akin_parameters_create(&p, &error);
     if (!status)
         status = akin_parameters_add(p, &number, "w", 3, 4, AKIN_INIT_NORMAL, 1, true, &error);
     if (!status)
-        status = ak_parameters_seal(p, 1, &error);
+        status = akin_parameters_seal(p, 1, &error);
     if (!status)
         status = ak_optimizer_create(&o, &options, p, &error);
     if (!status)
         ak_optimizer_step(o, 0, 0);
     ak_optimizer_free(o);
-    ak_parameters_free(p);
+    akin_parameters_free(p);
     return status;
 }
 

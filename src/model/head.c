@@ -19,10 +19,10 @@ static akin_status open_object(akin_head *head, akin_context *context, const ak_
     static const akin_option none[] = {{NULL}};
     AK_TRY(ak_options_parse(type->options ? type->options : none, head->options, map,
                             shared_options, head->arena, name, error));
-    AK_TRY(ak_parameters_create(&head->parameters, error));
+    AK_TRY(akin_parameters_create(&head->parameters, error));
     AK_TRY(type->create(&head->self, head->options, head->input_dim, head->parameters,
                         &head->output_dim, error));
-    AK_TRY(ak_parameters_seal(head->parameters, context ? context->seed : 42, error));
+    AK_TRY(akin_parameters_seal(head->parameters, context ? context->seed : 42, error));
     ak_value *given = ak_value_new_map(head->arena);
     if (!ak_value_add_string(head->arena, given, "type", type->name))
         return ak_fail_memory(error);
@@ -77,7 +77,7 @@ void akin_head_free(akin_head *head)
         return;
     if (head->self && head->type->free)
         head->type->free(head->self);
-    ak_parameters_free(head->parameters);
+    akin_parameters_free(head->parameters);
     ak_free(head->options);
     ak_arena_free(head->arena);
     ak_free(head);

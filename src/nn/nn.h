@@ -10,11 +10,8 @@
 
 /* ---- parameters.c: named matrices in one block ---- */
 
-/* Life: create, add (by encoders, heads and losses), seal; then value pointers are stable.
-   `train` makes room for gradients and zeroes them; later calls zero them again. */
-akin_status ak_parameters_create(akin_parameters **out, akin_error *error);
-void ak_parameters_free(akin_parameters *parameters);
-akin_status ak_parameters_seal(akin_parameters *parameters, uint64_t seed, akin_error *error);
+/* create, add, seal and free are public. `train` makes room for gradients and zeroes them; later
+   calls zero them again. */
 akin_status ak_parameters_train(akin_parameters *parameters, akin_error *error);
 int ak_parameters_count(const akin_parameters *parameters);
 /* Floats in the block: the sum of rows * columns, and some zeros between, because every matrix

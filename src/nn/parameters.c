@@ -25,13 +25,13 @@ struct akin_parameters {
     float *values, *grads; /* NULL before seal and train */
 };
 
-akin_status ak_parameters_create(akin_parameters **out, akin_error *error)
+akin_status akin_parameters_create(akin_parameters **out, akin_error *error)
 {
     *out = ak_calloc(1, sizeof **out);
     return *out ? AKIN_OK : ak_fail_memory(error);
 }
 
-void ak_parameters_free(akin_parameters *parameters)
+void akin_parameters_free(akin_parameters *parameters)
 {
     if (!parameters)
         return;
@@ -111,7 +111,7 @@ static double fresh_value(const entry *e, uint64_t seed, uint64_t stream, int64_
     return 0;
 }
 
-akin_status ak_parameters_seal(akin_parameters *parameters, uint64_t seed, akin_error *error)
+akin_status akin_parameters_seal(akin_parameters *parameters, uint64_t seed, akin_error *error)
 {
     if (parameters->values)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "the parameters are sealed already");

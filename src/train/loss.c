@@ -60,11 +60,11 @@ akin_status akin_loss_create(akin_loss **out, akin_context *context, const char 
 akin_status ak_loss_open(akin_loss *loss, int64_t dim, int64_t groups, uint64_t seed,
                          akin_error *error)
 {
-    AK_TRY(ak_parameters_create(&loss->parameters, error));
+    AK_TRY(akin_parameters_create(&loss->parameters, error));
     if (loss->type->create)
         AK_TRY(loss->type->create(&loss->self, loss->options, dim, groups, loss->parameters,
                                   error));
-    return ak_parameters_seal(loss->parameters, seed, error);
+    return akin_parameters_seal(loss->parameters, seed, error);
 }
 
 void akin_loss_free(akin_loss *loss)
@@ -73,7 +73,7 @@ void akin_loss_free(akin_loss *loss)
         return;
     if (loss->self && loss->type->free)
         loss->type->free(loss->self);
-    ak_parameters_free(loss->parameters);
+    akin_parameters_free(loss->parameters);
     ak_free(loss->options);
     ak_arena_free(loss->arena);
     ak_free(loss);
