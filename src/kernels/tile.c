@@ -4,8 +4,8 @@
    Why not a library. A row is a text's token: its bits must not depend on how many rows there are.
    oneDNN's dnnl_sgemm does not keep them, and the assembly of oneDNN 2.6's keeps data below the
    stack pointer, where a signal handler writes (a Ctrl-C while training corrupted the heap). oneDNN
-   2.6.3's matmul primitive with packed weights was tried at 159 numbers of rows, 1 to 139 and some
-   up to 501, and five shapes. With AVX-512 the bits held and 5,600 signals did no harm. With
+   2.6.3's matmul primitive with packed weights was tried at 159 numbers of rows, 2 to 140 and some
+   up to 520, and five shapes. With AVX-512 the bits held and 5,600 signals did no harm. With
    AVX2 it falls back to sgemm and all shapes lost their bits (159 numbers of rows, 86 at k = 32);
    bfloat16 without AVX512_BF16 falls back likewise, at 30 GFLOP/s. The tile would have to stay for
    those processors, for attention and for transposed products. Where both work, bench/README.md
