@@ -3,7 +3,7 @@
 #include "indexing.h"
 
 static struct {
-    char *field, *output, *precision;
+    char *field, *show, *output, *precision;
     int force;
 } options;
 
@@ -11,6 +11,8 @@ static struct poptOption rows[] = {
     {"output", 'o', POPT_ARG_STRING, &options.output, 0, "the index file to write", "FILE"},
     {"field", 0, POPT_ARG_STRING, &options.field, 0, "the member or column that is the object",
      "NAME"},
+    {"show", 0, POPT_ARG_STRING, &options.show, 0,
+     "what is shown of a record, as in name,title (default: the object)", "NAME,..."},
     {"precision", 0, POPT_ARG_STRING, &options.precision, 0, "f32 or bf16 (default: as saved)",
      "TYPE"},
     {"force", 'f', POPT_ARG_NONE, &options.force, 0, "replace an existing output", NULL},
@@ -31,7 +33,7 @@ static int run(akin_context *context, const char **arguments, int count)
         status = akin_model_load(&model, context, arguments[0], precision, &error);
     if (!status)
         status = cli_build_index(&index, context, model, false, arguments[1], options.field,
-                                 &error);
+                                 options.show, &error);
     if (!status)
         status = akin_index_set_model(index, arguments[0], &error);
     if (!status)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static struct {
-    char *field, *model, *precision;
+    char *field, *show, *model, *precision;
     int k, json, base;
 } options = {.k = 10};
 
@@ -15,6 +15,8 @@ static struct poptOption rows[] = {
     {"k", 'k', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &options.k, 0, "hits a query", "N"},
     {"field", 0, POPT_ARG_STRING, &options.field, 0,
      "the member or column of the corpus that is the object", "NAME"},
+    {"show", 0, POPT_ARG_STRING, &options.show, 0,
+     "what is shown of a record, as in name,title (default: the object)", "NAME,..."},
     {"model", 0, POPT_ARG_STRING, &options.model, 0,
      "the model of an index (default: the path it was made with)", "FOLDER"},
     {"base", 0, POPT_ARG_NONE, &options.base, 0,
@@ -143,12 +145,12 @@ static int search_corpus(akin_context *context, const char **arguments, int coun
     akin_status status = akin_model_load(&model, context, arguments[0], precision, &error);
     if (!status)
         status = cli_build_index(&tuned.index, context, model, false, arguments[1], options.field,
-                                 &error);
+                                 options.show, &error);
     if (!status)
         status = search_space(&tuned, model, false, queries, count - 2, &error);
     if (!status && options.base)
         status = cli_build_index(&base.index, context, model, true, arguments[1], options.field,
-                                 &error);
+                                 options.show, &error);
     if (!status && options.base)
         status = search_space(&base, model, true, queries, count - 2, &error);
     cli_end_progress();

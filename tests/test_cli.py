@@ -268,6 +268,16 @@ def search_with_and_without_an_index():
     both = json.loads(akin("search", "first", "pairs.jsonl", "--field", "b", "--base", "--json",
                            "red cat")[0])
     assert len(both["base"]) == len(both["hits"]) == 10, both
+    shown = json.loads(akin("search", "first", "pairs.jsonl", "--field", "b", "--show", "a,b", "-k",
+                            "3", "--json", "red cat")[0])
+    for hit, other in zip(shown["hits"], direct["hits"]):
+        pair = PAIRS[hit["id"]]
+        assert hit["document"] == f'{pair["a"]}: {pair["b"]}' and hit["id"] == other["id"], hit
+    akin("index", "first", "pairs.jsonl", "--field", "b", "--show", "a", "--output", "shown.akin")
+    assert PAIRS[direct["hits"][0]["id"]]["a"] in akin("search", "shown.akin", "-k", "1", "red cat")[0]
+    akin("search", "first", "pairs.jsonl", "--field", "b", "--show", "c", "cat", status=1,
+         says='no member "c"')
+    akin("search", "first", "-", "--show", "a", "cat", stdin="dog\n", status=1, says="--show needs")
     akin("search", "i.akin", "--base", "cat", status=2, says="--base needs a model")
     akin("search", "i.akin", "--model", "tiny", "cat", status=1, says="vector space")
     akin("index", "first", "pairs.jsonl", "--field", "b", "-o", "i.akin", status=1, says="exists")
