@@ -54,9 +54,11 @@ asan: build-asan/build.ninja
 build-tsan/build.ninja:
 	$(MESON) setup build-tsan $(SANITIZED) -Db_sanitize=thread
 
-# GCC's OpenMP runtime is not instrumented: one OpenMP thread, so that only akin's threads are seen.
+# GCC's OpenMP runtime is not instrumented: one OpenMP thread, and the tests of akin's own threads,
+# which are the loader's and those of callers that share a model.
+THREAD_TESTS = loader features file model train examples
 tsan: build-tsan/build.ninja
-	@OMP_NUM_THREADS=1 python3 tests/run_tests.py build-tsan $(TESTS)
+	@OMP_NUM_THREADS=1 python3 tests/run_tests.py build-tsan $(or $(TESTS),$(THREAD_TESTS))
 
 build-fuzz/build.ninja:
 	CC=clang $(MESON) setup build-fuzz -Dbuildtype=debugoptimized -Dfuzz=true -Db_lundef=false
