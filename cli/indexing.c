@@ -102,7 +102,7 @@ akin_status cli_build_index(akin_index **out, akin_context *context, const akin_
         status = open_shown(&to, context, model, path, show, error);
     if (!status)
         status = akin_encode_corpus(model, base, corpus, add_block, &to, error);
-    if (!status) {
+    if (!status && !base) { /* with the base vectors the same texts come again */
         akin_model_notes(model, notes, sizeof notes);
         if (*notes)
             cli_say("%s", notes);

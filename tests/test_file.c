@@ -253,13 +253,14 @@ static void a_write_without_memory_leaves_the_old_file(void **state)
 #define WRITERS 4
 
 static const char failed[] = "failed";
+static const char *shared_path; /* scratch_path is for one thread */
 
 static void *write_often(void *number)
 {
     char text[64];
     memset(text, 'a' + (int)(intptr_t)number, sizeof text);
     for (int i = 0; i < 8; i++)
-        if (ak_file_write(scratch_path("shared"), text, sizeof text, NULL))
+        if (ak_file_write(shared_path, text, sizeof text, NULL))
             return (void *)failed;
     return NULL;
 }
@@ -269,6 +270,7 @@ static void writers_of_one_file_do_not_mix(void **state)
     (void)state;
     pthread_t threads[WRITERS];
     ak_map map;
+    shared_path = scratch_path("shared");
     for (int i = 0; i < WRITERS; i++)
         pthread_create(&threads[i], NULL, write_often, (void *)(intptr_t)i);
     for (int i = 0; i < WRITERS; i++) {
@@ -276,7 +278,7 @@ static void writers_of_one_file_do_not_mix(void **state)
         pthread_join(threads[i], &result);
         assert_null(result);
     }
-    assert_int_equal(ak_map_open(&map, scratch_path("shared"), NULL), AKIN_OK);
+    assert_int_equal(ak_map_open(&map, shared_path, NULL), AKIN_OK);
     assert_int_equal(map.size, 64);
     for (int i = 1; i < 64; i++)
         assert_int_equal(map.data[i], map.data[0]);
