@@ -144,9 +144,9 @@ static void measure(const entry *e, int64_t width, akin_precision precision)
     akin_pass pass = {.size = sizeof pass, .training = true, .precision = precision};
     akin_status status = ak_arena_create(&pass.arena, NULL);
     akin_parameters *parameters;
-    status = status ? status : ak_parameters_create(&parameters, NULL);
+    status = status ? status : akin_parameters_create(&parameters, NULL);
     status = status ? status : e->loss->create(&self, options, width, e->groups, parameters, NULL);
-    status = status ? status : ak_parameters_seal(parameters, 1, NULL);
+    status = status ? status : akin_parameters_seal(parameters, 1, NULL);
     status = status ? status : ak_parameters_train(parameters, NULL);
     double value = 0, times[CALLS];
     size_t used = 0;
@@ -163,7 +163,7 @@ static void measure(const entry *e, int64_t width, akin_precision precision)
            (int)e->samples, times[CALLS / 2], median_of_products(e, x, dx, square, precision),
            (double)used / 1e6, value);
     e->loss->free(self);
-    ak_parameters_free(parameters);
+    akin_parameters_free(parameters);
     ak_arena_free(pass.arena);
     free(options);
     ak_free(x.data);

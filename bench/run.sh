@@ -11,11 +11,14 @@ if [ ! -d "$minilm" ] || [ ! -f "$corpus" ]; then
 fi
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$(nproc)}"
 
-for member in short text; do
-    python3 -c 'import json, sys
-for line in sys.stdin: print(json.loads(line)[sys.argv[1]])' "$member" < "$corpus" |
-        head -n 4000 > "$build/demo/$member.txt"
-done
+# write_texts MEMBER COUNT
+write_texts() {
+    python3 -c 'import itertools, json, sys
+for line in itertools.islice(sys.stdin, int(sys.argv[2])): print(json.loads(line)[sys.argv[1]])' \
+        "$1" "$2" < "$corpus" > "$build/demo/$1.txt"
+}
+write_texts short 4000
+write_texts text 1000
 
 show() {
     printf '\n$'
@@ -23,9 +26,11 @@ show() {
     printf '\n'
     "$@"
 }
-for precision in f32 bf16; do
-    show "$build/bench/bench_encode" "$minilm" "$build/demo/short.txt" 128 $precision 5
-    show "$build/bench/bench_encode" "$minilm" "$build/demo/text.txt" 128 $precision 3
+precisions=f32
+grep -qs avx512_bf16 /proc/cpuinfo && precisions="f32 bf16" # elsewhere bf16 is emulated
+for precision in $precisions; do
+    show "$build/bench/bench_encode" "$minilm" "$build/demo/short.txt" 128 "$precision" 5
+    show "$build/bench/bench_encode" "$minilm" "$build/demo/text.txt" 128 "$precision" 5
 done
 show "$build/bench/bench_tokenizer" "$minilm" "$build/demo/short.txt"
 show "$build/bench/bench_losses"
