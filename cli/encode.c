@@ -72,8 +72,10 @@ static akin_status open_writer(akin_vector_writer **out, const char *path, const
                                int64_t count, int64_t dim, akin_error *error)
 {
     akin_hash fingerprint;
+    if (!path)
+        return AKIN_OK; /* naming the space reads all weights once: only where it is kept */
     akin_status status = akin_model_fingerprint(to->model, &fingerprint, error);
-    if (!status && path)
+    if (!status)
         status = akin_vector_writer_open(out, path, count, dim, fingerprint, options.force, error);
     return status;
 }

@@ -32,13 +32,14 @@ static akin_status open_store(ak_features *features, int e, bool training, akin_
 {
     const akin_model *model = features->model;
     const akin_encoder *encoder = model->encoders[e].encoder;
-    bool has;
-    ak_hash fingerprint;
+    const char *folder = model->context ? model->context->cache_folder : NULL;
+    bool has = false;
+    ak_hash fingerprint = {0};
     if (training && ak_encoder_trainable(encoder))
         return AKIN_OK;
-    AK_TRY(ak_encoder_fingerprint(encoder, &has, &fingerprint, error));
-    AK_TRY(ak_store_open(&features->stores[e], model->context,
-                         has && model->context ? model->context->cache_folder : NULL, fingerprint,
+    if (folder) /* it reads all weights: only where vectors are kept under it */
+        AK_TRY(ak_encoder_fingerprint(encoder, &has, &fingerprint, error));
+    AK_TRY(ak_store_open(&features->stores[e], model->context, has ? folder : NULL, fingerprint,
                          akin_encoder_dim(encoder), error));
     features->rows[e] = ak_calloc((size_t)features->count + 1, sizeof *features->rows[e]);
     return features->rows[e] ? AKIN_OK : ak_fail_memory(error);
