@@ -4,11 +4,10 @@
 
 #include "data/data.h"
 #include "model/context.h"
+#include "model/encoders.h"
 #include "nn/nn.h"
 
 /* ---- encoder.c: a class, its object and its options ---- */
-
-extern const akin_encoder_class *const ak_encoders[]; /* NULL-terminated */
 
 struct akin_encoder {
     const akin_encoder_class *type;

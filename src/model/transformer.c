@@ -279,60 +279,24 @@ static akin_status transformer_fingerprint(const void *self, akin_hash *fingerpr
 
 /* ---- objects to tokens ---- */
 
-static akin_status text_of(const transformer *t, akin_object object, akin_arena *arena,
-                           const char **text, size_t *size, akin_error *error)
-{
-    *text = object.size ? object.data : ""; /* an empty object may have no address */
-    *size = object.size;
-    if (!t->field)
-        return AKIN_OK;
-    const char *fields[] = {t->field};
-    ak_value found;
-    AK_TRY(ak_json_fields(object.data, object.size, fields, 1, &found, arena, "record", 0, error));
-    if (found.kind != AK_STRING)
-        return ak_fail(error, AKIN_ERR_FORMAT,
-                       "record %.80s: the member \"%s\" is %s, expected text",
-                       (const char *)ak_arena_copy(arena, object.data,
-                                                   object.size < 80 ? object.size : 80),
-                       t->field,
-                       found.kind == AK_NULL ? "missing" : ak_value_kind_name(found.kind));
-    *text = found.string;
-    *size = found.size;
-    return AKIN_OK;
-}
-
 static akin_status transformer_key(const void *self, akin_object object, akin_hash *key,
                                    akin_error *error)
 {
-    const transformer *t = self;
-    if (!t->field) {
-        *key = ak_hash_bytes(object.data, object.size);
-        return AKIN_OK;
-    }
-    akin_arena *arena;
-    const char *text;
-    size_t size;
-    AK_TRY(ak_arena_create(&arena, error));
-    akin_status status = text_of(t, object, arena, &text, &size, error);
-    if (!status)
-        *key = ak_hash_bytes(text, size);
-    ak_arena_free(arena);
-    return status;
+    return ak_field_key(((const transformer *)self)->field, object, key, error);
 }
 
-static akin_status with_prompt(const transformer *t, akin_arena *arena, const char **text,
-                               size_t *size, akin_error *error)
+static akin_status with_prompt(const transformer *t, akin_arena *arena, akin_object *text,
+                               akin_error *error)
 {
     size_t length = strlen(t->prompt);
     if (!length)
         return AKIN_OK;
-    char *joined = akin_arena_alloc(arena, length + *size);
+    char *joined = akin_arena_alloc(arena, length + text->size);
     if (!joined)
         return ak_fail_memory(error);
     memcpy(joined, t->prompt, length);
-    memcpy(joined + length, *text, *size);
-    *text = joined;
-    *size += length;
+    memcpy(joined + length, text->data, text->size);
+    *text = (akin_object){.data = joined, .size = length + text->size};
     return AKIN_OK;
 }
 
@@ -340,13 +304,12 @@ static akin_status with_prompt(const transformer *t, akin_arena *arena, const ch
 static akin_status tokenize(const transformer *t, akin_object object, akin_arena *arena,
                             int32_t **ids, int32_t *count, akin_error *error)
 {
-    const char *text;
-    size_t size;
+    akin_object text;
     bool cut;
-    AK_TRY(text_of(t, object, arena, &text, &size, error));
-    AK_TRY(with_prompt(t, arena, &text, &size, error));
-    AK_TRY(ak_tokenizer_encode(t->tokenizer, text, size, t->max_length, arena, ids, count, &cut,
-                               error));
+    AK_TRY(ak_field_text(t->field, object, arena, &text, error));
+    AK_TRY(with_prompt(t, arena, &text, error));
+    AK_TRY(ak_tokenizer_encode(t->tokenizer, text.data, text.size, t->max_length, arena, ids, count,
+                               &cut, error));
     if (cut)
         atomic_fetch_add_explicit(&((transformer *)t)->cut, 1, memory_order_relaxed);
     return AKIN_OK;
@@ -457,5 +420,3 @@ const akin_encoder_class ak_encoder_transformer = {
     .forward = transformer_forward,
     .notes = transformer_notes,
 };
-
-const akin_encoder_class *const ak_encoders[] = {&ak_encoder_transformer, NULL};

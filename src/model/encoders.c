@@ -1,0 +1,7 @@
+/* The built-in encoders by name. */
+#include "model/encoders.h"
+
+const akin_encoder_class *const ak_encoders[] = {
+    &ak_encoder_transformer,
+    NULL,
+};

@@ -1,0 +1,22 @@
+/* Encoders: what turns objects into features. One file each; the class struct is in akin.h. And what
+   encoders of texts share: the part of an object that they read. */
+#ifndef AK_MODEL_ENCODERS_H
+#define AK_MODEL_ENCODERS_H
+
+#include "base/base.h"
+
+extern const akin_encoder_class ak_encoder_transformer;
+
+/* NULL-terminated: what the registry starts with. */
+extern const akin_encoder_class *const ak_encoders[];
+
+/* ---- field.c ---- */
+
+/* The object's text, or (field not NULL) that of the record's member, which must be a text. It lives
+   as long as the object or the arena. */
+akin_status ak_field_text(const char *field, akin_object object, akin_arena *arena,
+                          akin_object *text, akin_error *error);
+/* The hash of that. */
+akin_status ak_field_key(const char *field, akin_object object, ak_hash *key, akin_error *error);
+
+#endif
