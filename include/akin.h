@@ -123,12 +123,28 @@ typedef enum akin_option_type {
     AKIN_OPTION_STRING, /* const char *, NULL when the default is NULL */
     AKIN_OPTION_CHOICE, /* int: index in `choices` */
     AKIN_OPTION_INTS,   /* akin_ints: a list "[512, 256]", or one number; NULL default: no items */
+    AKIN_OPTION_CLASSES, /* akin_classes; a default is one class's name; NULL default: none */
 } akin_option_type;
 
 typedef struct akin_ints {
     const int64_t *items; /* NULL when there are none */
     int64_t count;
 } akin_ints;
+
+/* Classes among a class's options, of its own kind: heads of a head, losses of a loss. A recipe gives
+   one ("gated" or "{type: gated, dropout: 0.1}"), a list of them, or a map of them by names. */
+typedef struct akin_class_given {
+    const char *name;                  /* its key in the map; NULL in a list */
+    const char *type_name;
+    const void *type;                  /* the class struct: akin_head_class, ... */
+    const void *options;               /* parsed, as its `create` wants them */
+    const struct akin_option *rows;    /* of the options; may be NULL */
+} akin_class_given;
+
+typedef struct akin_classes {
+    const akin_class_given *items; /* NULL when there are none */
+    int64_t count;
+} akin_classes;
 
 typedef struct akin_option {
     const char *name; /* NULL ends the rows */
@@ -373,8 +389,9 @@ struct akin_head_class {
     /* Adds to the parameters' gradients; dx is written unless dx.data is NULL. */
     akin_status (*backward)(void *self, const akin_pass *pass, const void *record, akin_matrix x,
                             akin_matrix dy, akin_matrix dx, akin_error *error);
-    /* How sure the head is of each row of y, what forward gave: 0 .. 1. NULL: it cannot tell. */
-    void (*confidence)(const void *self, akin_matrix y, float *confidence);
+    /* How sure the head is of each row of y, what forward gave: 0 .. 1. NULL, or false: it cannot
+       tell. */
+    bool (*confidence)(const void *self, akin_matrix y, float *confidence);
 };
 
 /* What a loss knows of a batch. Objects of a batch of n pairs are a_0 .. a_n-1, b_0 .. b_n-1. */

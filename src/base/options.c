@@ -128,6 +128,8 @@ static const char *type_name(akin_option_type type)
         return "true or false";
     case AKIN_OPTION_INTS:
         return "a list of whole numbers";
+    case AKIN_OPTION_CLASSES:
+        return "a class, a list or a map of classes";
     default:
         return "text";
     }
@@ -240,6 +242,8 @@ static akin_status set_text(const akin_option *row, void *options, const char *t
         return set_choice(row, options, text, from, error);
     case AKIN_OPTION_INTS:
         return set_list_text(row, options, text, from, arena, error);
+    case AKIN_OPTION_CLASSES:
+        break; /* only a tree says what they are */
     }
     return FAIL(row, from, error, "\"%s\" is \"%s\", must be %s", row->name, text,
                 type_name(row->type));
@@ -260,6 +264,8 @@ akin_status ak_options_defaults(const akin_option *rows, void *options, akin_are
             *(const char **)member(row, options) = row->default_text;
         else if (row->type == AKIN_OPTION_INTS && !row->default_text)
             *(akin_ints *)member(row, options) = (akin_ints){0};
+        else if (row->type == AKIN_OPTION_CLASSES) /* of a default: by ak_options_read */
+            *(akin_classes *)member(row, options) = (akin_classes){0};
         else
             AK_TRY(ak_option_set(row, options, row->default_text, arena, error));
     }
@@ -278,9 +284,11 @@ static akin_status wrong_kind(const akin_option *row, const ak_value *v, const s
                 ak_value_kind_name(v->kind), type_name(row->type));
 }
 
-static akin_status set_value(const akin_option *row, void *options, const ak_value *v,
-                             const source *from, akin_arena *arena, akin_error *error)
+static akin_status set_value(const ak_option_reader *reader, const akin_option *row, void *options,
+                             const ak_value *v, akin_error *error)
 {
+    const source at = {reader->name, v->line, v->column}, *from = &at;
+    akin_arena *arena = reader->arena;
     bool numeric = v->kind == AK_INT || v->kind == AK_FLOAT;
     int64_t whole;
     switch (row->type) {
@@ -316,6 +324,8 @@ static akin_status set_value(const akin_option *row, void *options, const ak_val
         if (v->kind == AK_LIST || numeric)
             return set_list_value(row, options, v, from, arena, error);
         break;
+    case AKIN_OPTION_CLASSES:
+        return ak_option_classes_read(reader, row, member(row, options), v, error);
     }
     return wrong_kind(row, v, from, error);
 }
@@ -364,27 +374,49 @@ static akin_status unknown_member(const akin_option *rows, const char *const *al
     return status;
 }
 
-akin_status ak_options_parse(const akin_option *rows, void *options, const ak_value *map,
-                             const char *const *also, akin_arena *arena, const char *name,
-                             akin_error *error)
+/* Rows of classes have a name for a default, which is looked up like a given one. */
+static akin_status default_classes(const ak_option_reader *reader, const akin_option *rows,
+                                   void *options, const ak_value *map, akin_error *error)
 {
-    AK_TRY(ak_options_defaults(rows, options, arena, error));
+    for (const akin_option *row = rows; row && row->name; row++) {
+        if (row->type != AKIN_OPTION_CLASSES || !row->default_text || ak_value_get(map, row->name))
+            continue;
+        const ak_value name = {.kind = AK_STRING,
+                               .string = row->default_text,
+                               .size = strlen(row->default_text)};
+        AK_TRY(ak_option_classes_read(reader, row, member(row, options), &name, error));
+    }
+    return AKIN_OK;
+}
+
+akin_status ak_options_read(const ak_option_reader *reader, const akin_option *rows, void *options,
+                            const ak_value *map, akin_error *error)
+{
+    AK_TRY(ak_options_defaults(rows, options, reader->arena, error));
+    AK_TRY(default_classes(reader, rows, options, map, error));
     if (!map || map->kind == AK_NULL)
         return AKIN_OK;
-    source from = {.name = name, .line = map->line, .column = map->column};
+    source from = {.name = reader->name, .line = map->line, .column = map->column};
     if (map->kind != AK_MAP)
         return FAIL(rows, &from, error, "expected a map of options, found %s",
                     ak_value_kind_name(map->kind));
     for (const ak_value *v = map->first; v; v = v->next) {
-        from.line = v->line;
-        from.column = v->column;
         const akin_option *row = find_row(rows, v->key);
+        from = (source){reader->name, v->line, v->column};
         if (row)
-            AK_TRY(set_value(row, options, v, &from, arena, error));
-        else if (!is_listed(also, v->key))
-            return unknown_member(rows, also, &from, v->key, error);
+            AK_TRY(set_value(reader, row, options, v, error));
+        else if (!is_listed(reader->also, v->key))
+            return unknown_member(rows, reader->also, &from, v->key, error);
     }
     return AKIN_OK;
+}
+
+akin_status ak_options_parse(const akin_option *rows, void *options, const ak_value *map,
+                             const char *const *also, akin_arena *arena, const char *name,
+                             akin_error *error)
+{
+    const ak_option_reader reader = {.name = name, .also = also, .arena = arena};
+    return ak_options_read(&reader, rows, options, map, error);
 }
 
 /* ---- written back ---- */
@@ -434,6 +466,9 @@ akin_status ak_options_write(const akin_option *rows, const void *options, ak_va
         case AKIN_OPTION_INTS:
             written = write_list(row, p, map, arena);
             break;
+        case AKIN_OPTION_CLASSES:
+            AK_TRY(ak_option_classes_write(row->name, p, map, arena, error));
+            continue;
         }
         if (!written)
             return ak_fail_memory(error);

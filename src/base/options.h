@@ -16,6 +16,36 @@ akin_status ak_options_parse(const akin_option *rows, void *options, const ak_va
                              const char *const *also, akin_arena *arena, const char *name,
                              akin_error *error);
 
+/* A class by its name, for rows that hold classes. */
+typedef struct ak_found_class {
+    const void *type;
+    const char *name;
+    const akin_option *rows; /* NULL: it has no options */
+    size_t options_size;
+} ak_found_class;
+typedef akin_status ak_class_finder(const void *user, const char *name, ak_found_class *out,
+                                    akin_error *error);
+
+/* What ak_options_parse is told, and who knows the classes that rows may hold. */
+typedef struct ak_option_reader {
+    const char *name;
+    const char *const *also;
+    akin_arena *arena;
+    ak_class_finder *find;
+    const void *user; /* of find */
+    int depth;        /* classes within classes; start with 0 */
+} ak_option_reader;
+
+/* ak_options_parse for rows that hold classes too. */
+akin_status ak_options_read(const ak_option_reader *reader, const akin_option *rows, void *options,
+                            const ak_value *map, akin_error *error);
+
+/* options_classes.c: one row of classes, read and written back. */
+akin_status ak_option_classes_read(const ak_option_reader *reader, const akin_option *row,
+                                   akin_classes *out, const ak_value *value, akin_error *error);
+akin_status ak_option_classes_write(const char *key, const akin_classes *classes, ak_value *map,
+                                    akin_arena *arena, akin_error *error);
+
 /* One row from text (a flag's argument). */
 akin_status ak_option_set(const akin_option *row, void *options, const char *text,
                           akin_arena *arena, akin_error *error);

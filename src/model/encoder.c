@@ -23,6 +23,17 @@ static akin_status parse_precision(const ak_value *map, const char *name, akin_p
     return AKIN_OK;
 }
 
+akin_status ak_encoder_find(const void *context, const char *name, ak_found_class *out,
+                            akin_error *error)
+{
+    const void *type;
+    AK_TRY(ak_class_find(&type, context, AK_ENCODER_CLASS, (const void *const *)ak_encoders,
+                         "encoder", name, error));
+    const akin_encoder_class *class = type;
+    *out = (ak_found_class){class, class->name, class->options, class->options_size};
+    return AKIN_OK;
+}
+
 static akin_status open_object(akin_encoder *encoder, akin_context *context, const ak_value *map,
                                const char *name, const char *folder, bool load,
                                akin_error *error)
@@ -38,8 +49,13 @@ static akin_status open_object(akin_encoder *encoder, akin_context *context, con
             return ak_fail_memory(error);
     }
     static const akin_option none[] = {{NULL}};
-    AK_TRY(ak_options_parse(type->options ? type->options : none, encoder->options, map,
-                            shared_options, encoder->arena, name, error));
+    const ak_option_reader reader = {.name = name,
+                                     .also = shared_options,
+                                     .arena = encoder->arena,
+                                     .find = ak_encoder_find,
+                                     .user = context};
+    AK_TRY(ak_options_read(&reader, type->options ? type->options : none, encoder->options, map,
+                           error));
     if (!load)
         return type->create(&encoder->self, encoder->options, &place, error);
     if (!type->load)
@@ -67,14 +83,13 @@ akin_status ak_encoder_make(akin_encoder **out, akin_context *context, const ak_
                             bool load, akin_error *error)
 {
     *out = NULL;
-    const char *type_name = ak_value_get_string(map, "type", "transformer");
-    const void *type;
-    AK_TRY(ak_class_find(&type, context, AK_ENCODER_CLASS, (const void *const *)ak_encoders,
-                         "encoder", type_name, error));
+    ak_found_class found;
+    AK_TRY(ak_encoder_find(context, ak_value_get_string(map, "type", "transformer"), &found,
+                           error));
     akin_encoder *encoder = ak_calloc(1, sizeof *encoder);
     if (!encoder)
         return ak_fail_memory(error);
-    encoder->type = type;
+    encoder->type = found.type;
     akin_status status = ak_arena_create(&encoder->arena, error);
     if (!status)
         status = parse_precision(map, name, precision, &encoder->precision, error);

@@ -7,6 +7,17 @@
 
 static const char *const shared_options[] = {"type", NULL};
 
+akin_status ak_head_find(const void *context, const char *name, ak_found_class *out,
+                         akin_error *error)
+{
+    const void *type;
+    AK_TRY(ak_class_find(&type, context, AK_HEAD_CLASS, (const void *const *)ak_heads, "head", name,
+                         error));
+    const akin_head_class *class = type;
+    *out = (ak_found_class){class, class->name, class->options, class->options_size};
+    return AKIN_OK;
+}
+
 static akin_status open_object(akin_head *head, akin_context *context, const ak_value *map,
                                const char *name, akin_error *error)
 {
@@ -17,8 +28,13 @@ static akin_status open_object(akin_head *head, akin_context *context, const ak_
             return ak_fail_memory(error);
     }
     static const akin_option none[] = {{NULL}};
-    AK_TRY(ak_options_parse(type->options ? type->options : none, head->options, map,
-                            shared_options, head->arena, name, error));
+    const ak_option_reader reader = {.name = name,
+                                     .also = shared_options,
+                                     .arena = head->arena,
+                                     .find = ak_head_find,
+                                     .user = context};
+    AK_TRY(ak_options_read(&reader, type->options ? type->options : none, head->options, map,
+                           error));
     AK_TRY(akin_parameters_create(&head->parameters, error));
     AK_TRY(type->create(&head->self, head->options, head->input_dim, head->parameters,
                         &head->output_dim, error));
@@ -35,13 +51,13 @@ akin_status ak_head_make(akin_head **out, akin_context *context, const ak_value 
                          const char *name, int64_t input_dim, akin_error *error)
 {
     *out = NULL;
-    const void *type;
-    AK_TRY(ak_class_find(&type, context, AK_HEAD_CLASS, (const void *const *)ak_heads, "head",
-                         ak_value_get_string(map, "type", "skip_connection"), error));
+    ak_found_class found;
+    AK_TRY(ak_head_find(context, ak_value_get_string(map, "type", "skip_connection"), &found,
+                        error));
     akin_head *head = ak_calloc(1, sizeof *head);
     if (!head)
         return ak_fail_memory(error);
-    head->type = type;
+    head->type = found.type;
     head->input_dim = input_dim;
     akin_status status = ak_arena_create(&head->arena, error);
     if (!status)

@@ -124,7 +124,7 @@ static akin_status backward(void *self, const akin_pass *pass, const void *recor
     return AKIN_OK;
 }
 
-static void confidence(const void *self, akin_matrix y, float *out)
+static bool confidence(const void *self, akin_matrix y, float *out)
 {
     const head *h = self;
     int64_t groups = h->options.groups, size = h->options.size;
@@ -134,6 +134,7 @@ static void confidence(const void *self, akin_matrix y, float *out)
             sum += ak_maximum(y.data + i * y.stride + g * size, size);
         out[i] = sum / (float)groups;
     }
+    return true;
 }
 
 const akin_head_class ak_head_softmax_embeddings = {

@@ -9,6 +9,7 @@ extern const akin_head_class ak_head_empty;
 extern const akin_head_class ak_head_gated;
 extern const akin_head_class ak_head_linear;
 extern const akin_head_class ak_head_normalize;
+extern const akin_head_class ak_head_sequential;
 extern const akin_head_class ak_head_skip_connection;
 extern const akin_head_class ak_head_softmax_embeddings;
 extern const akin_head_class ak_head_stacked_projection;
@@ -18,9 +19,12 @@ extern const akin_head_class ak_head_widening;
 extern const akin_head_class *const ak_heads[];
 
 /* The streams of the heads' random numbers; layer l of a head uses AK_STREAM_HEAD_LAYER + l. */
-enum { AK_STREAM_HEAD_INPUT = 0x10000, AK_STREAM_HEAD_LAYER };
+enum { AK_STREAM_HEAD_INPUT = 0x10000, AK_STREAM_HEAD_LAYER, AK_STREAM_HEAD_INNER = 0x20000 };
 
-/* The option row that every head starts with. */
+/* False: the class has none, or this head cannot tell. */
+bool ak_head_confidence(const akin_head_class *type, const void *self, akin_matrix y, float *out);
+
+/* The option row that every head but those made of heads starts with. */
 #define AK_HEAD_DROPOUT(options_type)                                                              \
     {                                                                                              \
         "dropout", AKIN_OPTION_FLOAT, offsetof(options_type, dropout), "0",                        \

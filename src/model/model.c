@@ -1,6 +1,7 @@
 /* A model: encoders side by side, then a head. */
 #include "model/model.h"
 
+#include "model/heads.h"
 #include "model/transformer.h"
 
 #include <stdio.h>
@@ -238,17 +239,14 @@ akin_status akin_model_encode_base(const akin_model *model, const akin_object *o
 akin_status akin_model_confidence(const akin_model *model, const float *embeddings, int64_t count,
                                   float *confidence, akin_error *error)
 {
-    const akin_head_class *type = model->head ? model->head->type : NULL;
-    bool can = type && type->size >= offsetof(akin_head_class, confidence) + sizeof(void *) &&
-               type->confidence;
-    if (!can)
-        return ak_fail(error, AKIN_ERR_MISMATCH,
-                       "%s %s: no confidence; of the built-in heads softmax_embeddings tells one",
-                       type ? "the head is" : "the model has", type ? type->name : "no head");
+    const akin_head *head = model->head;
     akin_matrix y = {
         .data = (float *)embeddings, .rows = count, .columns = model->dim, .stride = model->dim};
-    type->confidence(model->head->self, y, confidence);
-    return AKIN_OK;
+    if (head && ak_head_confidence(head->type, head->self, y, confidence))
+        return AKIN_OK;
+    return ak_fail(error, AKIN_ERR_MISMATCH,
+                   "%s %s: no confidence; of the built-in heads softmax_embeddings tells one",
+                   head ? "the head is" : "the model has", head ? head->type->name : "no head");
 }
 
 void akin_model_notes(const akin_model *model, char *out, size_t size)

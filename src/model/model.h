@@ -18,6 +18,9 @@ struct akin_encoder {
     akin_arena *arena; /* holds options and given */
 };
 
+/* An ak_class_finder: the encoder class of that name; `context` may be NULL. */
+akin_status ak_encoder_find(const void *context, const char *name, ak_found_class *out,
+                            akin_error *error);
 /* `map` is the encoder's part of a recipe or of akin.json: type, precision and the class's options.
    load: the folder that the class's save wrote; else folder is what relative paths start from. */
 akin_status ak_encoder_make(akin_encoder **out, akin_context *context, const ak_value *map,
@@ -43,6 +46,9 @@ struct akin_head {
     akin_arena *arena;
 };
 
+/* An ak_class_finder: the head class of that name; `context` may be NULL. */
+akin_status ak_head_find(const void *context, const char *name, ak_found_class *out,
+                         akin_error *error);
 akin_status ak_head_make(akin_head **out, akin_context *context, const ak_value *map,
                          const char *name, int64_t input_dim, akin_error *error);
 

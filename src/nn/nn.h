@@ -13,6 +13,11 @@
 /* create, add, seal and free are public. `train` makes room for gradients and zeroes them; later
    calls zero them again. */
 akin_status ak_parameters_train(akin_parameters *parameters, akin_error *error);
+/* Names added until leave get "NAME." put before them, within what was entered before: for parts that
+   know their own names alone. A name too long is AKIN_ERR_ARGUMENT. */
+akin_status ak_parameters_enter(akin_parameters *parameters, const char *name, size_t *mark,
+                                akin_error *error);
+void ak_parameters_leave(akin_parameters *parameters, size_t mark);
 int ak_parameters_count(const akin_parameters *parameters);
 /* Floats in the block: the sum of rows * columns, and some zeros between, because every matrix
    starts on a cache line. */

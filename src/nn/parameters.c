@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { ALIGN = 16, SHARES = 256, PARALLEL_FROM = 1 << 15 };
+enum { ALIGN = 16, SHARES = 256, PARALLEL_FROM = 1 << 15, SCOPE = 256 };
 
 typedef struct entry {
     akin_parameter view;
@@ -23,6 +23,7 @@ struct akin_parameters {
     int64_t count, capacity;
     int64_t size;
     float *values, *grads; /* NULL before seal and train */
+    char scope[SCOPE];     /* "layers.0.": put before names */
 };
 
 akin_status akin_parameters_create(akin_parameters **out, akin_error *error)
@@ -41,6 +42,22 @@ void akin_parameters_free(akin_parameters *parameters)
     ak_free(parameters->values);
     ak_free(parameters->grads);
     ak_free(parameters);
+}
+
+akin_status ak_parameters_enter(akin_parameters *parameters, const char *name, size_t *mark,
+                                akin_error *error)
+{
+    *mark = strlen(parameters->scope);
+    if (*mark + strlen(name) + 2 > SCOPE)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "the parameters' names become too long: \"%s%s\"",
+                       parameters->scope, name);
+    strcat(strcat(parameters->scope, name), ".");
+    return AKIN_OK;
+}
+
+void ak_parameters_leave(akin_parameters *parameters, size_t mark)
+{
+    parameters->scope[mark] = 0;
 }
 
 static akin_status check_new(const akin_parameters *parameters, const char *name, int64_t rows,
@@ -66,20 +83,17 @@ static akin_status check_new(const akin_parameters *parameters, const char *name
     return AKIN_OK;
 }
 
-akin_status akin_parameters_add(akin_parameters *parameters, int *number, const char *name,
-                                int64_t rows, int64_t columns, akin_init init, double constant,
-                                bool decay, akin_error *error)
+/* Takes the name. */
+static akin_status add(akin_parameters *parameters, int *number, char *name, int64_t rows,
+                       int64_t columns, akin_init init, double constant, bool decay,
+                       akin_error *error)
 {
     int64_t size = 0;
-    *number = -1;
     AK_TRY(check_new(parameters, name, rows, columns, &size, error));
     AK_TRY(ak_grow(&parameters->entries, parameters->count, &parameters->capacity, sizeof(entry),
                    error));
-    char *copy = ak_strdup(name);
-    if (!copy)
-        return ak_fail_memory(error);
     parameters->entries[parameters->count] = (entry){
-        .view = {.name = copy, .rows = rows, .columns = columns, .decay = decay, .lr_factor = 1},
+        .view = {.name = name, .rows = rows, .columns = columns, .decay = decay, .lr_factor = 1},
         .init = init,
         .constant = constant,
         .offset = parameters->size,
@@ -87,6 +101,21 @@ akin_status akin_parameters_add(akin_parameters *parameters, int *number, const 
     parameters->size = size;
     *number = (int)parameters->count++;
     return AKIN_OK;
+}
+
+akin_status akin_parameters_add(akin_parameters *parameters, int *number, const char *name,
+                                int64_t rows, int64_t columns, akin_init init, double constant,
+                                bool decay, akin_error *error)
+{
+    char *full = ak_format("%s%s", parameters->scope, name);
+    *number = -1;
+    if (!full)
+        return ak_fail_memory(error);
+    akin_status status =
+        add(parameters, number, full, rows, columns, init, constant, decay, error);
+    if (status)
+        ak_free(full);
+    return status;
 }
 
 akin_parameter *akin_parameters_get(const akin_parameters *parameters, int number)

@@ -5,15 +5,31 @@
 
 static const char *const shared_options[] = {"type", NULL};
 
-static akin_status parse(akin_loss *loss, const ak_value *map, const char *name,
+akin_status ak_loss_find(const void *context, const char *name, ak_found_class *out,
                          akin_error *error)
+{
+    const void *type;
+    AK_TRY(ak_class_find(&type, context, AK_LOSS_CLASS, (const void *const *)ak_losses, "loss",
+                         name, error));
+    const akin_loss_class *class = type;
+    *out = (ak_found_class){class, class->name, class->options, class->options_size};
+    return AKIN_OK;
+}
+
+static akin_status parse(akin_loss *loss, const akin_context *context, const ak_value *map,
+                         const char *name, akin_error *error)
 {
     const akin_loss_class *type = loss->type;
     static const akin_option none[] = {{NULL}};
     const akin_option *rows = type->options ? type->options : none;
     if (type->options_size && !(loss->options = ak_calloc(1, type->options_size)))
         return ak_fail_memory(error);
-    AK_TRY(ak_options_parse(rows, loss->options, map, shared_options, loss->arena, name, error));
+    const ak_option_reader reader = {.name = name,
+                                     .also = shared_options,
+                                     .arena = loss->arena,
+                                     .find = ak_loss_find,
+                                     .user = context};
+    AK_TRY(ak_options_read(&reader, rows, loss->options, map, error));
     ak_value *given = ak_value_new_map(loss->arena);
     if (!ak_value_add_string(loss->arena, given, "type", type->name))
         return ak_fail_memory(error);
@@ -25,16 +41,16 @@ akin_status ak_loss_make(akin_loss **out, akin_context *context, const ak_value 
                          const char *name, akin_error *error)
 {
     *out = NULL;
-    const void *type;
-    AK_TRY(ak_class_find(&type, context, AK_LOSS_CLASS, (const void *const *)ak_losses, "loss",
-                         ak_value_get_string(map, "type", "multiple_negatives_ranking"), error));
+    ak_found_class found;
+    AK_TRY(ak_loss_find(context, ak_value_get_string(map, "type", "multiple_negatives_ranking"),
+                        &found, error));
     akin_loss *loss = ak_calloc(1, sizeof *loss);
     if (!loss)
         return ak_fail_memory(error);
-    loss->type = type;
+    loss->type = found.type;
     akin_status status = ak_arena_create(&loss->arena, error);
     if (!status)
-        status = parse(loss, map, name, error);
+        status = parse(loss, context, map, name, error);
     if (status) {
         akin_loss_free(loss);
         return status;

@@ -2,23 +2,14 @@
    as JSON, with every default filled in. */
 #include "train/recipe.h"
 
-#include "model/heads.h"
-
-/* A class that has options, whatever its kind. */
-typedef struct found {
-    const char *name;
-    const akin_option *rows;
-    size_t size;
-} found;
-
-static akin_status find(const void **out, const akin_recipe *recipe, ak_class_kind kind,
-                        const void *const *built_in, const char *what, const ak_value *map,
-                        const char *otherwise, akin_error *error)
+/* The class that `map` names, its mistakes told with their line. */
+static akin_status find(ak_found_class *out, const akin_recipe *recipe, ak_class_finder *finder,
+                        const ak_value *map, const char *otherwise, akin_error *error)
 {
     akin_error why = {0};
     const ak_value *type = ak_value_get(map, "type");
     const char *name = ak_value_get_string(map, "type", otherwise);
-    akin_status status = ak_class_find(out, recipe->context, kind, built_in, what, name, &why);
+    akin_status status = finder(recipe->context, name, out, &why);
     if (status == AKIN_ERR_MEMORY)
         return ak_fail_memory(error);
     return status
@@ -27,17 +18,23 @@ static akin_status find(const void **out, const akin_recipe *recipe, ak_class_ki
 }
 
 /* {type: NAME, every option}, as a member of `parent`. */
-static akin_status write_class(const akin_recipe *recipe, const found *class, const ak_value *given,
-                               const char *key, ak_value *parent, akin_error *error)
+static akin_status write_class(const akin_recipe *recipe, const ak_found_class *class,
+                               ak_class_finder *finder, const ak_value *given, const char *key,
+                               ak_value *parent, akin_error *error)
 {
     static const char *const shared[] = {"type", "precision", NULL};
     static const akin_option none[] = {{NULL}};
     const akin_option *rows = class->rows ? class->rows : none;
-    void *options = akin_arena_alloc(recipe->arena, class->size + 1);
+    const ak_option_reader reader = {.name = recipe->name,
+                                     .also = shared,
+                                     .arena = recipe->arena,
+                                     .find = finder,
+                                     .user = recipe->context};
+    void *options = akin_arena_alloc(recipe->arena, class->options_size + 1);
     ak_value *map = ak_value_add(recipe->arena, parent, key, AK_MAP);
     if (!options || !ak_value_add_string(recipe->arena, map, "type", class->name))
         return ak_fail_memory(error);
-    AK_TRY(ak_options_parse(rows, options, given, shared, recipe->arena, recipe->name, error));
+    AK_TRY(ak_options_read(&reader, rows, options, given, error));
     const ak_value *precision = ak_value_get(given, "precision");
     if (precision && !ak_value_attach(recipe->arena, map, "precision", precision))
         return ak_fail_memory(error);
@@ -49,12 +46,9 @@ static akin_status write_encoders(const akin_recipe *recipe, ak_value *root, aki
     ak_value *map = ak_value_add(recipe->arena, root, "encoders", AK_MAP);
     const ak_value *one = ak_value_get(recipe->root, "encoders")->first;
     for (; one; one = one->next) {
-        const void *type;
-        AK_TRY(find(&type, recipe, AK_ENCODER_CLASS, (const void *const *)ak_encoders, "encoder",
-                    one, "transformer", error));
-        const akin_encoder_class *class = type;
-        const found f = {class->name, class->options, class->options_size};
-        AK_TRY(write_class(recipe, &f, one, one->key, map, error));
+        ak_found_class class;
+        AK_TRY(find(&class, recipe, ak_encoder_find, one, "transformer", error));
+        AK_TRY(write_class(recipe, &class, ak_encoder_find, one, one->key, map, error));
     }
     return map ? AKIN_OK : ak_fail_memory(error);
 }
@@ -62,12 +56,9 @@ static akin_status write_encoders(const akin_recipe *recipe, ak_value *root, aki
 static akin_status write_head(const akin_recipe *recipe, ak_value *root, akin_error *error)
 {
     const ak_value *map = ak_value_get(recipe->root, "head");
-    const void *type;
-    AK_TRY(find(&type, recipe, AK_HEAD_CLASS, (const void *const *)ak_heads, "head", map,
-                "skip_connection", error));
-    const akin_head_class *class = type;
-    const found f = {class->name, class->options, class->options_size};
-    return write_class(recipe, &f, map, "head", root, error);
+    ak_found_class class;
+    AK_TRY(find(&class, recipe, ak_head_find, map, "skip_connection", error));
+    return write_class(recipe, &class, ak_head_find, map, "head", root, error);
 }
 
 static const char *kind_name(akin_sample_kind kind)
@@ -81,20 +72,19 @@ static akin_status write_loss(akin_recipe *recipe, ak_value *root, akin_error *e
     akin_sample_kind samples = (akin_sample_kind)recipe->data.samples;
     const ak_value *map = ak_value_get(recipe->root, "loss");
     ak_value *usual = ak_value_new_map(recipe->arena);
-    const void *type;
+    ak_found_class found;
     if (!usual ||
         (samples == AKIN_PAIRS && !ak_value_add_bool(recipe->arena, usual, "symmetric", true)))
         return ak_fail_memory(error);
     bool given = map && map->kind == AK_MAP;
-    AK_TRY(find(&type, recipe, AK_LOSS_CLASS, (const void *const *)ak_losses, "loss", map,
+    AK_TRY(find(&found, recipe, ak_loss_find, map,
                 given || samples == AKIN_PAIRS ? "multiple_negatives_ranking" : "triplet", error));
-    const akin_loss_class *class = type;
+    const akin_loss_class *class = found.type;
     if (class->kind != samples)
         return ak_fail_at(error, AKIN_ERR_MISMATCH, recipe->name, map ? map->line : 0,
                           "the loss \"%s\" learns from %s, but \"data.samples\" is %s", class->name,
                           kind_name(class->kind), kind_name(samples));
-    const found f = {class->name, class->options, class->options_size};
-    return write_class(recipe, &f, given ? map : usual, "loss", root, error);
+    return write_class(recipe, &found, ak_loss_find, given ? map : usual, "loss", root, error);
 }
 
 static akin_status check_metric(const akin_recipe *recipe, const ak_value *one, akin_error *error)

@@ -18,6 +18,9 @@ struct akin_loss {
     akin_arena *arena;
 };
 
+/* An ak_class_finder: the loss class of that name; `context` may be NULL. */
+akin_status ak_loss_find(const void *context, const char *name, ak_found_class *out,
+                         akin_error *error);
 akin_status ak_loss_make(akin_loss **out, akin_context *context, const ak_value *map,
                          const char *name, akin_error *error);
 akin_status ak_loss_open(akin_loss *loss, int64_t dim, int64_t groups, uint64_t seed,
