@@ -10,8 +10,9 @@
 
 enum {
     BLOCK_STEPS = 384,
-    BLOCK_ROWS = 16 * AK_TILE_ROWS, /* when A must be copied */
-    PLAIN_ROWS = 24 * AK_TILE_ROWS, /* when it is read where it is */
+    BLOCK_ROWS = 37 * AK_TILE_ROWS,  /* 0.8 MB of A: second-level cache */
+    COPIED_ROWS = 16 * AK_TILE_ROWS, /* the same where A is copied, on the stack */
+    GROUP = 4,                       /* panels of B packed at a time: 512 bytes of a row */
 };
 
 typedef struct product {
@@ -26,14 +27,14 @@ typedef struct product {
 
 typedef struct scratch {
     union {
-        float f32[BLOCK_ROWS * BLOCK_STEPS];
-        uint16_t bf16[BLOCK_ROWS * BLOCK_STEPS];
+        float f32[COPIED_ROWS * BLOCK_STEPS];
+        uint16_t bf16[COPIED_ROWS * BLOCK_STEPS];
     } rows;
     float transposed[AK_TILE_ROWS * BLOCK_STEPS]; /* on the way to rows.bf16 */
     union {
-        float f32[BLOCK_STEPS * AK_PANEL];
-        uint16_t bf16[BLOCK_STEPS * AK_PANEL];
-    } panel;
+        float f32[GROUP * BLOCK_STEPS * AK_PANEL];
+        uint16_t bf16[GROUP * BLOCK_STEPS * AK_PANEL];
+    } panels;
     float out[AK_TILE_ROWS * AK_PANEL];
 } scratch;
 
@@ -73,73 +74,111 @@ static void narrow_rows(const product *u, const float *a, int64_t rows, int64_t 
     }
 }
 
-/* Rows first .. first + rows and steps p .. p + k of op(A): where they are, and their stride. */
-static const void *block_of_a(const product *u, int64_t first, int64_t rows, int64_t p, int64_t k,
-                              scratch *s, int64_t *stride)
+/* A block of the work: rows first .. first + rows of C, steps p .. p + k of the sum, and that part
+   of op(A) as the tiles read it, `stride` elements a row. */
+typedef struct block {
+    int64_t first, rows, p, k;
+    const void *a;
+    int64_t stride;
+} block;
+
+static bool copies_a(const product *u)
 {
-    const float *a = u->a + first * u->a_row + p * u->a_step;
+    return u->precision == AKIN_BF16 || u->a_step != 1;
+}
+
+static void take_a(const product *u, block *now, scratch *s)
+{
+    const float *a = u->a + now->first * u->a_row + now->p * u->a_step;
+    now->a = &s->rows;
     if (u->precision == AKIN_BF16) {
-        narrow_rows(u, a, rows, k, s);
-        *stride = k + (k & 1);
-        return s->rows.bf16;
+        now->stride = now->k + (now->k & 1);
+        narrow_rows(u, a, now->rows, now->k, s);
+    } else if (copies_a(u)) {
+        now->stride = now->k;
+        ak_transpose_f32(a, u->a_step, now->k, now->rows, s->rows.f32, now->k);
+    } else {
+        now->stride = u->a_row;
+        now->a = a;
     }
-    *stride = u->a_row;
-    if (u->a_step == 1)
-        return a;
-    ak_transpose_f32(a, u->a_step, k, rows, s->rows.f32, k);
-    *stride = k;
-    return s->rows.f32;
 }
 
-/* All tiles of the rows over the columns j .. j + columns (at most 32). */
-static void run_panel(const product *u, const ak_tile_kernel *kernel, const void *a, int64_t stride,
-                      int64_t first, int64_t rows, int64_t p, int64_t k, int64_t j, int64_t columns,
-                      scratch *s)
+/* Packs the block's steps of columns j .. j + columns of op(B), at most GROUP panels. */
+static void pack_group(const product *u, const block *now, int64_t j, int64_t columns, scratch *s)
 {
-    const float *b = u->b + p * u->b_step + j * u->b_column;
-    if (u->precision == AKIN_BF16)
-        ak_pack_bf16(b, u->b_step, u->b_column, k, columns, s->panel.bf16);
-    else
-        ak_pack_f32(b, u->b_step, u->b_column, k, columns, s->panel.f32);
-    const ak_ahead nothing = {s->out, 0};
-    int64_t tiles = ak_tile_count(rows, kernel->rows);
-    for (int64_t t = 0; t < tiles; t++) {
-        int64_t i = rows * t / tiles, count = rows * (t + 1) / tiles - i;
-        float *c = u->c + (first + i) * u->ldc + j;
-        for (int64_t r = 0; r < count; r++) { /* each row of C is on a page of its own */
-            __builtin_prefetch(c + r * u->ldc, 1);
-            __builtin_prefetch(c + r * u->ldc + columns - 1, 1);
-        }
-        if (u->precision == AKIN_BF16)
-            kernel->bf16((int)count, (const uint16_t *)a + i * stride, stride, s->panel.bf16, k,
-                         nothing, s->out, AK_PANEL);
-        else
-            kernel->f32((int)count, (const float *)a + i * stride, stride, s->panel.f32, AK_PANEL,
-                        k, nothing, s->out, AK_PANEL);
-        merge_tile(u->alpha, s->out, p == 0 ? u->beta : 1, c, u->ldc, count, columns);
+    const float *b = u->b + now->p * u->b_step + j * u->b_column;
+    if (u->precision == AKIN_F32) {
+        ak_pack_panels_f32(b, u->b_step, u->b_column, now->k, columns, s->panels.f32);
+        return;
+    }
+    uint16_t *panel = s->panels.bf16;
+    for (int64_t c = 0; c < columns; c += AK_PANEL, b += AK_PANEL * u->b_column) {
+        int64_t count = columns - c < AK_PANEL ? columns - c : AK_PANEL;
+        ak_pack_bf16(b, u->b_step, u->b_column, now->k, count, panel);
+        panel += (now->k + (now->k & 1)) * AK_PANEL;
     }
 }
 
-/* Rows first .. last and columns left .. right of C. */
+/* C's rows i .. i + rows of the block, `columns` of a panel: straight into C where that is all. */
+static void run_tile(const product *u, const ak_tile_kernel *kernel, const block *now, int64_t i,
+                     int64_t rows, const void *panel, float *c, int64_t columns, scratch *s)
+{
+    bool direct = columns == AK_PANEL && now->p == 0 && u->alpha == 1 && u->beta == 0;
+    float *out = direct ? c : s->out;
+    int64_t ldo = direct ? u->ldc : AK_PANEL;
+    const ak_ahead nothing = {s->out, 0};
+    for (int64_t r = 0; r < rows; r++) { /* each row of C is on a page of its own */
+        __builtin_prefetch(c + r * u->ldc, 1);
+        __builtin_prefetch(c + r * u->ldc + columns - 1, 1);
+    }
+    if (u->precision == AKIN_BF16)
+        kernel->bf16((int)rows, (const uint16_t *)now->a + i * now->stride, now->stride, panel,
+                     now->k, nothing, out, ldo);
+    else
+        kernel->f32((int)rows, (const float *)now->a + i * now->stride, now->stride, panel,
+                    AK_PANEL, now->k, nothing, out, ldo);
+    if (!direct)
+        merge_tile(u->alpha, out, now->p == 0 ? u->beta : 1, c, u->ldc, rows, columns);
+}
+
+/* The block's tiles over columns j .. j + columns, at most GROUP panels. */
+static void run_group(const product *u, const ak_tile_kernel *kernel, const block *now, int64_t j,
+                      int64_t columns, scratch *s)
+{
+    pack_group(u, now, j, columns, s);
+    int64_t tiles = ak_tile_count(now->rows, kernel->rows);
+    for (int64_t column = 0; column < columns; column += AK_PANEL) {
+        int64_t width = columns - column < AK_PANEL ? columns - column : AK_PANEL;
+        const void *panel = u->precision == AKIN_BF16
+                                ? (void *)(s->panels.bf16 + column * (now->k + (now->k & 1)))
+                                : (void *)(s->panels.f32 + column * now->k);
+        for (int64_t t = 0; t < tiles; t++) {
+            int64_t i = now->rows * t / tiles, rows = now->rows * (t + 1) / tiles - i;
+            run_tile(u, kernel, now, i, rows, panel, u->c + (now->first + i) * u->ldc + j + column,
+                     width, s);
+        }
+    }
+}
+
+/* Rows first .. last and columns left .. right of C. How k is cut into blocks depends on k alone:
+   the order of a sum must not depend on the share. k = 0 is one block: C = beta C. */
 static void run_range(const product *u, int64_t first, int64_t last, int64_t left, int64_t right)
 {
     const ak_tile_kernel *kernel = ak_tile_kernel_get();
-    bool copied = u->precision == AKIN_BF16 || u->a_step != 1;
-    int64_t block = copied ? BLOCK_ROWS : PLAIN_ROWS;
+    int64_t most = copies_a(u) ? COPIED_ROWS : BLOCK_ROWS;
+    int64_t blocks = (last - first + most - 1) / most;
+    int64_t cuts = u->k > BLOCK_STEPS ? (u->k + BLOCK_STEPS - 1) / BLOCK_STEPS : 1;
     _Alignas(64) scratch s;
-    for (int64_t i = first; i < last; i += block) {
-        int64_t rows = last - i < block ? last - i : block;
-        int64_t p = 0;
-        do { /* once even if k is 0: then C = beta C */
-            int64_t k = u->k - p < BLOCK_STEPS ? u->k - p : BLOCK_STEPS, stride;
-            const void *a = block_of_a(u, i, rows, p, k, &s, &stride);
-            for (int64_t j = left; j < right; j += AK_PANEL) {
-                int64_t columns = right - j < AK_PANEL ? right - j : AK_PANEL;
-                run_panel(u, kernel, a, stride, i, rows, p, k, j, columns, &s);
-            }
-            p += BLOCK_STEPS;
-        } while (p < u->k);
-    }
+    for (int64_t z = 0; z < blocks; z++)
+        for (int64_t cut = 0; cut < cuts; cut++) {
+            block now = {.first = first + (last - first) * z / blocks, .p = u->k * cut / cuts};
+            now.rows = first + (last - first) * (z + 1) / blocks - now.first;
+            now.k = u->k * (cut + 1) / cuts - now.p;
+            take_a(u, &now, &s);
+            for (int64_t j = left; j < right; j += GROUP * AK_PANEL)
+                run_group(u, kernel, &now, j,
+                          right - j < GROUP * AK_PANEL ? right - j : GROUP * AK_PANEL, &s);
+        }
 }
 
 static product product_of(akin_precision precision, ak_transpose ta, ak_transpose tb, int64_t m,

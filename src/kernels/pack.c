@@ -58,6 +58,23 @@ void ak_pack_f32(const float *w, int64_t step, int64_t column, int64_t k, int64_
         memcpy(panel + p * AK_PANEL, w + p * step, (size_t)n * sizeof *panel);
 }
 
+void ak_pack_panels_f32(const float *w, int64_t step, int64_t column, int64_t k, int64_t n,
+                        float *panels)
+{
+    int64_t size = k * AK_PANEL, whole = n / AK_PANEL;
+    if (column == 1)
+        for (int64_t p = 0; p < k; p++)
+            for (int64_t g = 0; g < whole; g++) {
+                const float *from = w + p * step + g * AK_PANEL;
+                __builtin_prefetch(from + 12 * step);
+                __builtin_prefetch(from + 12 * step + 16);
+                memcpy(panels + g * size + p * AK_PANEL, from, AK_PANEL * sizeof *w);
+            }
+    for (int64_t g = column == 1 ? whole : 0; g * AK_PANEL < n; g++)
+        ak_pack_f32(w + g * AK_PANEL * column, step, column, k,
+                    n - g * AK_PANEL < AK_PANEL ? n - g * AK_PANEL : AK_PANEL, panels + g * size);
+}
+
 static inline uint16_t round_bf16(float value)
 {
     uint32_t bits;

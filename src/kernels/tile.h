@@ -60,6 +60,9 @@ static inline int64_t ak_tile_count(int64_t m, int tallest)
 /* ---- pack.c: w (k x n, n <= 32, element p, j at w[p * step + j * column]) into a panel; missing
    columns are zero. One of step and column is 1. */
 void ak_pack_f32(const float *w, int64_t step, int64_t column, int64_t k, int64_t n, float *panel);
+/* Any n: (n + 31) / 32 panels, one behind the other. */
+void ak_pack_panels_f32(const float *w, int64_t step, int64_t column, int64_t k, int64_t n,
+                        float *panels);
 /* (k + 1) / 2 * 64 elements; an odd k ends in zeros. */
 void ak_pack_bf16(const float *w, int64_t step, int64_t column, int64_t k, int64_t n,
                   uint16_t *panel);
