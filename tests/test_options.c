@@ -280,6 +280,34 @@ static void near_names_are_found(void **state)
     assert_null(ak_nearest_name(endless, names));
 }
 
+static void filled_structs_are_held_to_the_limits(void **state)
+{
+    (void)state;
+    settings good;
+    assert_int_equal(ak_options_defaults(rows, &good, arena, NULL), AKIN_OK);
+    assert_int_equal(ak_options_check(rows, &good, NULL), AKIN_OK);
+    assert_int_equal(ak_options_check(NULL, &good, NULL), AKIN_OK);
+    settings bad[] = {good, good, good, good, good, good};
+    static const int64_t sizes[] = {3, 0};
+    bad[0].epochs = -4;
+    bad[1].dropout = NAN;
+    bad[2].margin = 3;
+    bad[3].lr = INFINITY;
+    bad[4].miner = 3;
+    bad[5].sizes = (akin_ints){sizes, 2};
+    static const char *const told[] = {"\"epochs\" is -4, must be at least 1",
+                                       "\"dropout\" is nan",
+                                       "\"margin\" is 3, must be between -1 and 2",
+                                       "\"lr\" is inf",
+                                       "\"miner\" is 3, must be between 0 and 2 (hard|semi_hard|all)",
+                                       "\"sizes\" is 0"};
+    for (int i = 0; i < 6; i++) {
+        akin_error error = {0};
+        assert_int_equal(ak_options_check(rows, &bad[i], &error), AKIN_ERR_ARGUMENT);
+        assert_says(&error, told[i]);
+    }
+}
+
 /* ---- memory ---- */
 
 static akin_status parse_and_write(void *user, akin_error *error)
@@ -330,6 +358,7 @@ int main(void)
         cmocka_unit_test(flags_set_one_row),
         cmocka_unit_test(what_is_written_is_read_back),
         cmocka_unit_test(near_names_are_found),
+        cmocka_unit_test(filled_structs_are_held_to_the_limits),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, arena_make, arena_free);

@@ -419,6 +419,37 @@ akin_status ak_options_parse(const akin_option *rows, void *options, const ak_va
     return ak_options_read(&reader, rows, options, map, error);
 }
 
+/* ---- values given by a struct ---- */
+
+static akin_status check_choice(const akin_option *row, int number, akin_error *error)
+{
+    int count = 1;
+    for (const char *c = row->choices; *c; c++)
+        count += *c == '|';
+    if (number >= 0 && number < count)
+        return AKIN_OK;
+    return ak_fail(error, AKIN_ERR_ARGUMENT, "\"%s\" is %d, must be between 0 and %d (%s)",
+                   row->name, number, count - 1, row->choices);
+}
+
+akin_status ak_options_check(const akin_option *rows, const void *options, akin_error *error)
+{
+    source from = {0};
+    for (const akin_option *row = rows; row && row->name; row++) {
+        const void *p = (const char *)options + row->offset;
+        const akin_ints *list = p;
+        if (row->type == AKIN_OPTION_INT && has_limits(row))
+            AK_TRY(check_limits(row, (double)*(const int64_t *)p, &from, error));
+        else if (row->type == AKIN_OPTION_FLOAT)
+            AK_TRY(check_limits(row, *(const double *)p, &from, error));
+        else if (row->type == AKIN_OPTION_CHOICE)
+            AK_TRY(check_choice(row, *(const int *)p, error));
+        for (int64_t i = 0; row->type == AKIN_OPTION_INTS && has_limits(row) && i < list->count; i++)
+            AK_TRY(check_limits(row, (double)list->items[i], &from, error));
+    }
+    return AKIN_OK;
+}
+
 /* ---- written back ---- */
 
 static const ak_value *write_choice(const akin_option *row, int number, ak_value *map,

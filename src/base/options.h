@@ -50,6 +50,9 @@ akin_status ak_option_classes_write(const char *key, const akin_classes *classes
 akin_status ak_option_set(const akin_option *row, void *options, const char *text,
                           akin_arena *arena, akin_error *error);
 
+/* The limits of every row, for options that a caller filled by hand. */
+akin_status ak_options_check(const akin_option *rows, const void *options, akin_error *error);
+
 /* The options as a map, for akin.json. */
 akin_status ak_options_write(const akin_option *rows, const void *options, ak_value *map,
                              akin_arena *arena, akin_error *error);
