@@ -623,6 +623,11 @@ typedef struct akin_trainer {
     bool resume;                     /* continue from `checkpoint`; bit-equal to never stopping */
     akin_callback callbacks[AKIN_MAX_CALLBACKS];
     int callback_count;
+    /* When the checkpoint is written, besides the end of the run and an interruption. */
+    double checkpoint_seconds;       /* 10: so long after the last one, or 20 times what writing it
+                                        took, whichever is more; 0: not by time */
+    int64_t checkpoint_steps;        /* 0: not after so many steps */
+    int64_t checkpoint_epochs;       /* 0: not after so many epochs */
 } akin_trainer;
 
 AKIN_API akin_trainer akin_trainer_defaults(void);

@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 KINDS = ("encoders", "heads", "losses", "metrics", "optimizers")
-RECIPE_ROW = re.compile(r"\{\.name = (?:DATA|FIELD|TRAIN|STOPPING)\((\w+)\)")
+RECIPE_ROW = re.compile(r"\{\.name = (?:DATA|FIELD|BATCH|TRAINER|STOPPING|CHECKPOINT)\((\w+)")
 
 
 def class_problems(kind, entry, tests):
@@ -40,7 +40,8 @@ def main():
         count += len(listed)
         for entry in listed:
             problems += class_problems(kind, entry, tests)
-    keys = RECIPE_ROW.findall((root / "src" / "train" / "recipe_options.c").read_text())
+    keys = [key for name in ("recipe_options.c", "trainer.c")
+            for key in RECIPE_ROW.findall((root / "src" / "train" / name).read_text())]
     problems += [f"docs/formats.md says nothing of the recipe's key `{key}`" for key in keys
                  if f"`{key}`" not in formats]
     if len(keys) < 20 or count < 20:

@@ -6,6 +6,7 @@
 #include "train/train.h"
 
 #include <math.h>
+#include <time.h>
 
 enum { SIGNAL = 3, DIM = 6, TRAIN = 60, VALIDATION = 30, BATCH = 16, STEPS = 4 };
 
@@ -568,8 +569,12 @@ static void test_mistakes(void **state)
 static void test_bad_calls(void **state)
 {
     (void)state;
-    static const char *const told_of[] = {"checkpoint", "monitor", "17 callbacks", "loader"};
-    for (int i = 0; i < 4; i++) {
+    static const char *const told_of[] = {
+        "checkpoint", "monitor", "17 callbacks", "\"epochs\" is -4, must be between 1 and",
+        "\"max_steps\" is -1", "\"patience\" is -1", "\"min_delta\" is nan", "\"precision\" is 7",
+        "\"steps\" is -1", "loader"};
+    const int last = sizeof told_of / sizeof *told_of - 1;
+    for (int i = 0; i <= last; i++) {
         plan p = {.lr = 0.1};
         akin_model *model;
         akin_error error = {0};
@@ -580,7 +585,13 @@ static void test_bad_calls(void **state)
             trainer.monitor = NULL;
         if (i == 2)
             trainer.callback_count = AKIN_MAX_CALLBACKS + 1;
-        akin_status status = i < 3 ? fit(&model, &p, &trainer, NULL, &error)
+        trainer.max_epochs = i == 3 ? -4 : 2;
+        trainer.max_steps = -(i == 4);
+        trainer.patience = -(i == 5);
+        trainer.min_delta = i == 6 ? NAN : 0;
+        trainer.precision = i == 7 ? 7 : AKIN_F32;
+        trainer.checkpoint_steps = -(i == 8);
+        akin_status status = i < last ? fit(&model, &p, &trainer, NULL, &error)
                                    : akin_fit(&model, context, &nothing, &trainer, NULL, NULL,
                                               NULL, &error);
         if (status != AKIN_ERR_ARGUMENT || !strstr(error.message, told_of[i]) || model)
@@ -659,6 +670,7 @@ static void test_resume(void **state)
         }
     /* between epochs, from the checkpoint that each of them leaves */
     trainer.checkpoint = test_path("run");
+    trainer.checkpoint_epochs = 1;
     ak_remove_tree(trainer.checkpoint);
     assert_ok(ak_make_folders(test_path("kept"), told));
     akin_callback callback = {.size = sizeof callback, .on_epoch_start = keep_checkpoint};
@@ -668,6 +680,75 @@ static void test_resume(void **state)
     trainer.checkpoint = test_path("kept");
     resume(&p, trainer, expected, &whole);
     resume(&p, trainer, expected, &whole); /* a run that has ended ends again */
+}
+
+/* ---- when checkpoints are written ---- */
+
+typedef struct watched {
+    char path[512];
+    char text[64]; /* 'w' where the checkpoint is another file than before, '.' where it is not */
+    int64_t time;
+} watched;
+
+static void watch(void *user, akin_training *t)
+{
+    watched *w = user;
+    int64_t size = 0, time = 0;
+    if (ak_file_stamp(w->path, &size, &time, NULL))
+        time = 0;
+    size_t at = strlen(w->text);
+    assert_true(at + 1 < sizeof w->text);
+    w->text[at] = time != w->time ? 'w' : '.';
+    w->time = time;
+    (void)t;
+}
+
+static void slow_down(void *user, akin_training *t)
+{
+    const struct timespec tick = {0, 3000000}; /* so that files have times of their own */
+    (void)user;
+    (void)t;
+    nanosleep(&tick, NULL);
+}
+
+static void test_when_checkpoints_are_written(void **state)
+{
+    (void)state;
+    static const struct {
+        double seconds;
+        int64_t steps, epochs;
+        const char *expected; /* before each of 8 steps and 2 epoch's ends */
+    } rows[] = {
+        {10, 0, 0, ".........."}, /* short runs are not held up by the disk */
+        {0, 3, 0, "...w...w.."},
+        {0, 0, 1, ".....w...."},
+        {0, 1, 0, ".wwww.wwww"},
+        {1e-9, 0, 0, "wwww"}, /* by time: the clock decides how many */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        akin_model *model;
+        watched w = {0};
+        plan p = {.lr = 0.01};
+        akin_trainer trainer = trainer_of(2);
+        akin_callback callback = {.size = sizeof callback, .user = &w, .on_step_end = watch,
+                                  .on_epoch_end = watch};
+        akin_callback slow = {.size = sizeof callback, .on_step_end = slow_down};
+        assert_ok(akin_trainer_add_callback(&trainer, callback, told));
+        assert_ok(akin_trainer_add_callback(&trainer, slow, told));
+        char folder[512];
+        snprintf(folder, sizeof folder, "%s", test_path("run"));
+        snprintf(w.path, sizeof w.path, "%s", test_path("run/checkpoint.safetensors"));
+        trainer.checkpoint = folder;
+        trainer.checkpoint_seconds = rows[i].seconds;
+        trainer.checkpoint_steps = rows[i].steps;
+        trainer.checkpoint_epochs = rows[i].epochs;
+        ak_remove_tree(trainer.checkpoint);
+        assert_ok(fit(&model, &p, &trainer, NULL, told));
+        akin_model_free(model);
+        assert_int_equal(ak_path_what(w.path), AK_PATH_FILE);
+        if (rows[i].seconds == 1e-9 ? !strchr(w.text, 'w') : strcmp(w.text, rows[i].expected) != 0)
+            fail_msg("row %d: %s", (int)i, w.text);
+    }
 }
 
 static void test_resume_of_another_run(void **state)
@@ -814,6 +895,7 @@ int main(void)
         TEST(test_mistakes),
         TEST(test_bad_calls),
         TEST(test_resume),
+        TEST(test_when_checkpoints_are_written),
         TEST(test_resume_of_another_run),
         TEST(test_steady_state_allocates_nothing),
         TEST(test_without_memory),

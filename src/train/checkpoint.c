@@ -11,96 +11,6 @@
 
 #define MAX_TENSORS (AK_MAX_PARTS * 8)
 
-/* ---- what a run is: must be the same to go on ---- */
-
-static bool add_hash(akin_arena *arena, ak_value *map, const char *key, ak_hash hash)
-{
-    char hex[AK_HASH_HEX];
-    ak_hash_to_hex(hash, hex);
-    return ak_value_add_string(arena, map, key, hex) != NULL;
-}
-
-/* Contents and labels of a data set, as the run sees them. */
-static bool add_data(akin_arena *arena, ak_value *map, const char *key, const ak_side *side)
-{
-    const ak_table *table = side->table;
-    if (!table)
-        return ak_value_add(arena, map, key, AK_NULL) != NULL;
-    size_t count = (size_t)table->count;
-    ak_hash hash = ak_hash_bytes(table->keys, (size_t)table->contents * sizeof *table->keys);
-    hash = ak_hash_combine(hash, ak_hash_bytes(table->content, count * (size_t)table->objects *
-                                                                   sizeof *table->content));
-    if (table->score)
-        hash = ak_hash_combine(hash, ak_hash_bytes(table->score, count * sizeof *table->score));
-    if (table->subgroup)
-        hash = ak_hash_combine(hash,
-                               ak_hash_bytes(table->subgroup, count * sizeof *table->subgroup));
-    if (table->group)
-        hash = ak_hash_combine(hash, ak_hash_bytes(table->group, count * sizeof *table->group));
-    return add_hash(arena, map, key, hash);
-}
-
-/* What decides the order of the batches. */
-static bool add_order(const akin_training *t, akin_arena *arena, ak_value *map)
-{
-    const akin_loader_options *order = ak_loader_options_of(t->train.loader);
-    return ak_value_add_int(arena, map, "batch_size", order->batch_size) &&
-           ak_value_add_bool(arena, map, "shuffle", order->shuffle) &&
-           ak_value_add_int(arena, map, "order_seed", (int64_t)order->seed) &&
-           ak_value_add_bool(arena, map, "drop_last", order->drop_last);
-}
-
-static akin_status settings_json(const akin_training *t, char **out, akin_error *error)
-{
-    akin_arena *arena;
-    AK_TRY(ak_arena_create(&arena, error));
-    ak_value *root = ak_value_new_map(arena);
-    ak_value *optimizer = ak_value_add(arena, root, "optimizer", AK_MAP);
-    bool made = ak_value_attach(arena, root, "head", t->model->head->given) &&
-                ak_value_attach(arena, root, "loss", t->loss->given) &&
-                ak_value_add_int(arena, root, "seed", (int64_t)t->trainer.seed) &&
-                ak_value_add_int(arena, root, "precision", t->trainer.precision) &&
-                add_order(t, arena, root) &&
-                ak_value_add_int(arena, root, "samples", t->train.table->count) &&
-                ak_value_add_int(arena, root, "total_steps", t->total_steps) &&
-                ak_value_add_string(arena, root, "monitor", t->trainer.monitor) &&
-                add_hash(arena, root, "encoders", t->base) &&
-                add_data(arena, root, "data", &t->train) &&
-                add_data(arena, root, "validation", &t->validation);
-    akin_status status = made ? ak_options_write(ak_optimizer_options, &t->optimizer_options,
-                                                 optimizer, arena, error)
-                              : ak_fail_memory(error);
-    if (!status && !(*out = ak_json_write(root, 0)))
-        status = ak_fail_memory(error);
-    ak_arena_free(arena);
-    return status;
-}
-
-/* Names the first member that differs. */
-static akin_status compare_settings(const char *ours, const char *theirs, const char *path,
-                                    akin_arena *arena, akin_error *error)
-{
-    ak_value *a, *b;
-    if (strcmp(ours, theirs) == 0)
-        return AKIN_OK;
-    AK_TRY(ak_json_parse(&a, arena, ours, strlen(ours), "settings", error));
-    AK_TRY(ak_json_parse(&b, arena, theirs, strlen(theirs), path, error));
-    for (const ak_value *one = a->first; one; one = one->next) {
-        const ak_value *other = ak_value_get(b, one->key);
-        char *mine = ak_json_write(one, 0), *his = other ? ak_json_write(other, 0) : NULL;
-        bool same = mine && his && strcmp(mine, his) == 0;
-        if (!same)
-            ak_fail(error, AKIN_ERR_MISMATCH,
-                    "%s: cannot resume: its \"%s\" was %s, this run's is %s", path, one->key,
-                    his ? his : "absent", mine ? mine : "?");
-        ak_free(mine);
-        ak_free(his);
-        if (!same)
-            return AKIN_ERR_MISMATCH;
-    }
-    return ak_fail(error, AKIN_ERR_MISMATCH, "%s: made by a run with other settings", path);
-}
-
 /* ---- state ---- */
 
 static bool add_figures(const akin_training *t, akin_arena *arena, ak_value *root)
@@ -219,8 +129,9 @@ static char *checkpoint_path(const akin_training *t)
     return ak_path_join(t->trainer.checkpoint, "checkpoint.safetensors");
 }
 
-akin_status ak_checkpoint_write(const akin_training *t, akin_error *error)
+akin_status ak_checkpoint_write(akin_training *t, akin_error *error)
 {
+    double start = ak_seconds();
     block blocks[MAX_TENSORS];
     int n = 0;
     char *state = NULL, *settings = NULL, *path = checkpoint_path(t);
@@ -229,7 +140,7 @@ akin_status ak_checkpoint_write(const akin_training *t, akin_error *error)
     if (!status)
         status = state_json(t, &state, error);
     if (!status)
-        status = settings_json(t, &settings, error);
+        status = ak_settings_json(t, &settings, error);
     if (!status)
         status = list_blocks(t, blocks, &n, error);
     if (!status)
@@ -238,8 +149,40 @@ akin_status ak_checkpoint_write(const akin_training *t, akin_error *error)
     ak_free(state);
     ak_free(settings);
     ak_free(path);
+    t->checkpointed = ak_seconds();
+    t->checkpoint_cost = t->checkpointed - start;
     return status;
 }
+
+/* ---- when ---- */
+
+#define COST_SHARE 20 /* writing by time takes at most one part in so many of the run */
+
+static bool is_time(const akin_training *t)
+{
+    double interval = t->trainer.checkpoint_seconds;
+    if (interval < COST_SHARE * t->checkpoint_cost)
+        interval = COST_SHARE * t->checkpoint_cost;
+    return t->trainer.checkpoint_seconds > 0 && ak_seconds() - t->checkpointed >= interval;
+}
+
+static akin_status write_every(akin_training *t, int64_t every, int64_t number, akin_error *error)
+{
+    bool due = every && number % every == 0;
+    return t->trainer.checkpoint && (due || is_time(t)) ? ak_checkpoint_write(t, error) : AKIN_OK;
+}
+
+akin_status ak_checkpoint_at_step(akin_training *t, akin_error *error)
+{
+    return write_every(t, t->trainer.checkpoint_steps, t->step, error);
+}
+
+akin_status ak_checkpoint_at_epoch(akin_training *t, akin_error *error)
+{
+    return write_every(t, t->trainer.checkpoint_epochs, t->epoch, error);
+}
+
+/* ---- reading ---- */
 
 static akin_status read_blocks(akin_training *t, const ak_safetensors *file, akin_error *error)
 {
@@ -278,8 +221,8 @@ static akin_status restore(akin_training *t, const ak_safetensors *file, const c
     ak_value *root;
     if (!state || !theirs)
         return ak_fail_at(error, AKIN_ERR_FORMAT, path, 0, "not a checkpoint");
-    AK_TRY(settings_json(t, &ours, error));
-    akin_status status = compare_settings(ours, theirs, path, arena, error);
+    AK_TRY(ak_settings_json(t, &ours, error));
+    akin_status status = ak_settings_compare(ours, theirs, path, arena, error);
     ak_free(ours);
     AK_TRY(status);
     AK_TRY(ak_json_parse(&root, arena, state, strlen(state), path, error));

@@ -4,28 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-akin_trainer akin_trainer_defaults(void)
-{
-    return (akin_trainer){.size = sizeof(akin_trainer),
-                          .min_epochs = 1,
-                          .max_epochs = 100,
-                          .seed = 42,
-                          .precision = AKIN_F32,
-                          .monitor = "validation_loss",
-                          .patience = 3,
-                          .summary = true,
-                          .progress = true};
-}
-
-akin_status akin_trainer_add_callback(akin_trainer *trainer, akin_callback callback,
-                                      akin_error *error)
-{
-    if (trainer->callback_count == AKIN_MAX_CALLBACKS)
-        return ak_fail(error, AKIN_ERR_ARGUMENT, "more than %d callbacks", AKIN_MAX_CALLBACKS);
-    trainer->callbacks[trainer->callback_count++] = callback;
-    return AKIN_OK;
-}
-
 /* ---- what callbacks see ---- */
 
 int64_t akin_training_epoch(const akin_training *training)
@@ -96,6 +74,7 @@ static akin_status run_steps(akin_training *t, akin_error *error)
             status = step_done(t, batch, error);
         ak_loader_release(loader, batch);
         AK_TRY(status);
+        AK_TRY(ak_checkpoint_at_step(t, error));
         AK_TRY(ak_check_interrupt(t->context, error));
     }
     ak_loader_stop(loader);
@@ -148,8 +127,7 @@ static akin_status run_epochs(akin_training *t, akin_error *error)
         AK_TRY(run_steps(t, error));
         AK_TRY(finish_epoch(t, error));
         t->batch = 0;
-        if (t->trainer.checkpoint)
-            AK_TRY(ak_checkpoint_write(t, error));
+        AK_TRY(ak_checkpoint_at_epoch(t, error));
     }
     return AKIN_OK;
 }
@@ -165,8 +143,10 @@ static akin_status run(akin_training *t, akin_error *error)
     if (!status)
         status = run_epochs(t, error);
     ak_loader_stop(t->train.loader);
-    if (status == AKIN_ERR_INTERRUPTED && t->trainer.checkpoint)
-        (void)ak_checkpoint_write(t, NULL);
+    if (t->trainer.checkpoint && (!status || status == AKIN_ERR_INTERRUPTED)) {
+        akin_status written = ak_checkpoint_write(t, status ? NULL : error);
+        status = status ? status : written;
+    }
     CALL(t, on_fit_end);
     return status;
 }

@@ -81,7 +81,7 @@ static akin_status configure_encoders(void *user, akin_context *context,
     if (map->count > capacity)
         return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, map->line,
                           "more than %d encoders", capacity);
-    akin_precision precision = recipe->train.precision == AKIN_BF16 ? AKIN_BF16 : AKIN_AS_SAVED;
+    akin_precision precision = recipe->trainer.precision == AKIN_BF16 ? AKIN_BF16 : AKIN_AS_SAVED;
     for (const ak_value *one = map->first; one; one = one->next) {
         encoders[*count].name = one->key;
         AK_TRY(ak_encoder_make(&encoders[*count].encoder, context, one, recipe->name,
@@ -149,16 +149,5 @@ akin_trainable akin_recipe_trainable(akin_recipe *recipe)
 
 akin_trainer akin_recipe_trainer(const akin_recipe *recipe)
 {
-    akin_trainer trainer = akin_trainer_defaults();
-    trainer.min_epochs = recipe->train.min_epochs;
-    trainer.max_epochs = recipe->train.epochs;
-    trainer.max_steps = recipe->train.max_steps;
-    trainer.seed = (uint64_t)recipe->train.seed;
-    trainer.precision = (akin_precision)recipe->train.precision;
-    trainer.monitor = recipe->stopping.metric;
-    trainer.patience = recipe->stopping.patience;
-    trainer.min_delta = recipe->stopping.min_delta;
-    trainer.metrics_per_step = recipe->train.metrics_per_step;
-    trainer.log_folder = recipe->train.log_folder;
-    return trainer;
+    return recipe->trainer;
 }

@@ -10,20 +10,13 @@ typedef struct ak_data_options {
     int by;      /* akin_split_by */
 } ak_data_options;
 
-typedef struct ak_train_options {
-    int64_t batch_size, epochs, min_epochs, max_steps, seed, workers;
-    bool drop_last, metrics_per_step;
-    const char *log_folder; /* NULL: no logs; in a recipe relative to it */
-    int precision;
-} ak_train_options;
+/* How batches are made. The other keys of "train" are the trainer's: see ak_trainer_rows. */
+typedef struct ak_batch_options {
+    int64_t batch_size, seed, workers;
+    bool drop_last;
+} ak_batch_options;
 
-typedef struct ak_stopping_options {
-    const char *metric;
-    int64_t patience;
-    double min_delta;
-} ak_stopping_options;
-
-extern const akin_option ak_data_rows[], ak_field_rows[], ak_train_rows[], ak_stopping_rows[];
+extern const akin_option ak_data_rows[], ak_field_rows[], ak_batch_rows[];
 
 struct akin_recipe {
     akin_context *context;
@@ -33,8 +26,8 @@ struct akin_recipe {
     ak_value *root;
     ak_data_options data;
     akin_fields fields;
-    ak_train_options train;
-    ak_stopping_options stopping;
+    ak_batch_options batch;
+    akin_trainer trainer;
     akin_optimizer_options optimizer;
     bool cache;
     const char **metrics;

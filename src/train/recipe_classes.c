@@ -142,11 +142,14 @@ static akin_status write_training(const akin_recipe *recipe, ak_value *root, aki
     if (!optimizer || !train)
         return ak_fail_memory(error);
     AK_TRY(ak_options_write(ak_optimizer_options, &recipe->optimizer, optimizer, arena, error));
-    AK_TRY(ak_options_write(ak_train_rows, &recipe->train, train, arena, error));
+    AK_TRY(ak_options_write(ak_batch_rows, &recipe->batch, train, arena, error));
+    AK_TRY(ak_options_write(ak_trainer_rows, &recipe->trainer, train, arena, error));
     ak_value *stopping = ak_value_add(arena, train, "early_stopping", AK_MAP);
-    if (!stopping || !ak_value_add_bool(arena, root, "cache", recipe->cache))
+    ak_value *checkpoint = ak_value_add(arena, train, "checkpoint", AK_MAP);
+    if (!stopping || !checkpoint || !ak_value_add_bool(arena, root, "cache", recipe->cache))
         return ak_fail_memory(error);
-    return ak_options_write(ak_stopping_rows, &recipe->stopping, stopping, arena, error);
+    AK_TRY(ak_options_write(ak_stopping_rows, &recipe->trainer, stopping, arena, error));
+    return ak_options_write(ak_checkpoint_rows, &recipe->trainer, checkpoint, arena, error);
 }
 
 akin_status ak_recipe_check(akin_recipe *recipe, akin_error *error)

@@ -21,7 +21,7 @@ static akin_status split(akin_recipe *recipe, double fraction, const ak_value *a
         return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, at ? at->line : 0,
                           "\"data.validation\" must be a file or a fraction between 0 and 1");
     return akin_dataset_split(&recipe->train_set, &recipe->validation_set, recipe->whole, fraction,
-                              (akin_split_by)recipe->data.by, (uint64_t)recipe->train.seed, error);
+                              (akin_split_by)recipe->data.by, (uint64_t)recipe->batch.seed, error);
 }
 
 /* validation: a file, a fraction (the default is 0.1), or false. */
@@ -44,11 +44,11 @@ static akin_status make_loader(const akin_recipe *recipe, const akin_dataset *da
                                bool training, akin_loader **out, akin_error *error)
 {
     akin_loader_options options = akin_loader_defaults();
-    options.batch_size = recipe->train.batch_size;
-    options.seed = (uint64_t)recipe->train.seed;
-    options.workers = (int)recipe->train.workers;
+    options.batch_size = recipe->batch.batch_size;
+    options.seed = (uint64_t)recipe->batch.seed;
+    options.workers = (int)recipe->batch.workers;
     options.shuffle = training;
-    options.drop_last = training && recipe->train.drop_last;
+    options.drop_last = training && recipe->batch.drop_last;
     if (recipe->data.samples == AKIN_PAIRS)
         return akin_pair_loader_create(out, dataset, &options, error);
     return akin_group_loader_create(out, dataset, &options, error);

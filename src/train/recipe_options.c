@@ -23,38 +23,16 @@ const akin_option ak_field_rows[] = {
     {.name = FIELD(group), .help = "groups: the label"},
     {NULL}};
 
-#define TRAIN(member) #member, .offset = offsetof(ak_train_options, member)
-const akin_option ak_train_rows[] = {
-    {.name = TRAIN(batch_size), .type = AKIN_OPTION_INT, .default_text = "128", .minimum = 2,
+#define BATCH(member) #member, .offset = offsetof(ak_batch_options, member)
+const akin_option ak_batch_rows[] = {
+    {.name = BATCH(batch_size), .type = AKIN_OPTION_INT, .default_text = "128", .minimum = 2,
      .maximum = 1 << 20, .help = "samples a step"},
-    {.name = TRAIN(epochs), .type = AKIN_OPTION_INT, .default_text = "100", .minimum = 1,
-     .maximum = 1 << 30, .help = "passes over the training data, at most"},
-    {.name = TRAIN(min_epochs), .type = AKIN_OPTION_INT, .default_text = "1", .minimum = 1,
-     .maximum = 1 << 30, .help = "passes before early stopping may stop"},
-    {.name = TRAIN(max_steps), .type = AKIN_OPTION_INT, .default_text = "0", .minimum = 0,
-     .maximum = 1e15, .help = "steps, at most; 0: no limit"},
-    {.name = TRAIN(seed), .type = AKIN_OPTION_INT, .default_text = "42", .minimum = 0,
+    {.name = BATCH(seed), .type = AKIN_OPTION_INT, .default_text = "42", .minimum = 0,
      .maximum = 9e15, .help = "of the split, the order of samples, dropout and fresh parameters"},
-    {.name = TRAIN(workers), .type = AKIN_OPTION_INT, .default_text = "1", .minimum = 0,
+    {.name = BATCH(workers), .type = AKIN_OPTION_INT, .default_text = "1", .minimum = 0,
      .maximum = 64, .help = "threads that read and collate while the model computes"},
-    {.name = TRAIN(drop_last), .type = AKIN_OPTION_BOOL, .default_text = "false",
+    {.name = BATCH(drop_last), .type = AKIN_OPTION_BOOL, .default_text = "false",
      .help = "leave out the last, smaller batch of an epoch"},
-    {.name = TRAIN(metrics_per_step), .type = AKIN_OPTION_BOOL, .default_text = "false",
-     .help = "compute the metrics on every training batch too"},
-    {.name = TRAIN(log_folder), .type = AKIN_OPTION_STRING,
-     .help = "where log.csv and log.jsonl are written"},
-    {.name = TRAIN(precision), .type = AKIN_OPTION_CHOICE, .default_text = "f32",
-     .choices = "f32|bf16", .help = "of matrix products' inputs"},
-    {NULL}};
-
-#define STOPPING(member) #member, .offset = offsetof(ak_stopping_options, member)
-const akin_option ak_stopping_rows[] = {
-    {.name = STOPPING(metric), .type = AKIN_OPTION_STRING, .default_text = "validation_loss",
-     .help = "what tells the best epoch"},
-    {.name = STOPPING(patience), .type = AKIN_OPTION_INT, .default_text = "3", .minimum = 0,
-     .maximum = 1 << 30, .help = "epochs without a better value before the end; 0: never"},
-    {.name = STOPPING(min_delta), .type = AKIN_OPTION_FLOAT, .default_text = "0", .minimum = 0,
-     .maximum = 1e30, .help = "how much better counts as better"},
     {NULL}};
 
 static akin_status section(const akin_recipe *recipe, const char *key, const ak_value **out,
@@ -85,29 +63,61 @@ static akin_status parse_data(akin_recipe *recipe, akin_error *error)
 
 static akin_status place_logs(akin_recipe *recipe, akin_error *error)
 {
-    if (!recipe->train.log_folder)
+    if (!recipe->trainer.log_folder)
         return AKIN_OK;
-    char *path = ak_path_join(recipe->folder, recipe->train.log_folder);
-    recipe->train.log_folder = path ? ak_arena_copy(recipe->arena, path, strlen(path)) : NULL;
+    char *path = ak_path_join(recipe->folder, recipe->trainer.log_folder);
+    recipe->trainer.log_folder = path ? ak_arena_copy(recipe->arena, path, strlen(path)) : NULL;
     ak_free(path);
-    return recipe->train.log_folder ? AKIN_OK : ak_fail_memory(error);
+    return recipe->trainer.log_folder ? AKIN_OK : ak_fail_memory(error);
+}
+
+/* Names of rows that share a map with others, and of the maps in it. */
+static const char *const *names_of(const akin_option *rows, const char *const *maps,
+                                   akin_arena *arena)
+{
+    int64_t count = 0, n = 0;
+    while (rows[count].name)
+        count++;
+    for (n = 0; maps[n]; n++)
+        ;
+    const char **names = ak_arena_new(arena, const char *, count + n + 1);
+    for (int64_t i = 0; names && i < count; i++)
+        names[i] = rows[i].name;
+    for (int64_t i = 0; names && i <= n; i++)
+        names[count + i] = maps[i];
+    return names;
+}
+
+static akin_status parse_stopping(akin_recipe *recipe, const ak_value *stopping, akin_error *error)
+{
+    bool off = stopping && stopping->kind == AK_BOOL && !stopping->boolean;
+    AK_TRY(ak_options_parse(ak_stopping_rows, &recipe->trainer, off ? NULL : stopping, NULL,
+                            recipe->arena, recipe->name, error));
+    if (off)
+        recipe->trainer.patience = 0;
+    return AKIN_OK;
 }
 
 static akin_status parse_train(akin_recipe *recipe, akin_error *error)
 {
-    static const char *const also[] = {"early_stopping", NULL};
+    static const char *const maps[] = {"early_stopping", "checkpoint", NULL};
+    akin_arena *arena = recipe->arena;
+    const char *const *trainer_keys = names_of(ak_trainer_rows, maps, arena);
+    const char *const *batch_keys = names_of(ak_batch_rows, maps, arena);
     const ak_value *train;
+    if (!trainer_keys || !batch_keys)
+        return ak_fail_memory(error);
     AK_TRY(section(recipe, "train", &train, error));
-    AK_TRY(ak_options_parse(ak_train_rows, &recipe->train, train, also, recipe->arena,
+    recipe->trainer = akin_trainer_defaults();
+    AK_TRY(ak_options_parse(ak_batch_rows, &recipe->batch, train, trainer_keys, arena, recipe->name,
+                            error));
+    AK_TRY(ak_options_parse(ak_trainer_rows, &recipe->trainer, train, batch_keys, arena,
                             recipe->name, error));
+    recipe->trainer.seed = (uint64_t)recipe->batch.seed;
     AK_TRY(place_logs(recipe, error));
-    const ak_value *stopping = ak_value_get(train, "early_stopping");
-    bool off = stopping && stopping->kind == AK_BOOL && !stopping->boolean;
-    AK_TRY(ak_options_parse(ak_stopping_rows, &recipe->stopping, off ? NULL : stopping, NULL,
-                            recipe->arena, recipe->name, error));
-    if (off)
-        recipe->stopping.patience = 0;
-    return AKIN_OK;
+    AK_TRY(ak_options_parse(ak_checkpoint_rows, &recipe->trainer, ak_value_get(train, "checkpoint"),
+                            NULL, arena, recipe->name, error));
+    return parse_stopping(recipe, ak_value_get(train, "early_stopping"), error);
 }
 
 static akin_status parse_optimizer(akin_recipe *recipe, akin_error *error)

@@ -256,29 +256,16 @@ static akin_status open_all(akin_training *t, akin_loader *train, akin_loader *v
                                  : AKIN_OK;
 }
 
-/* What no recipe can ask for, but a caller can. */
-static akin_status check_call(const akin_trainer *trainer, const akin_loader *train,
-                              akin_error *error)
-{
-    if (!train)
-        return ak_fail(error, AKIN_ERR_ARGUMENT, "training needs a loader, found NULL");
-    if (!trainer->monitor)
-        return ak_fail(error, AKIN_ERR_ARGUMENT, "\"monitor\" must name a metric, found NULL");
-    if (trainer->resume && !trainer->checkpoint)
-        return ak_fail(error, AKIN_ERR_ARGUMENT, "to resume, \"checkpoint\" must name the folder");
-    if (trainer->callback_count < 0 || trainer->callback_count > AKIN_MAX_CALLBACKS)
-        return ak_fail(error, AKIN_ERR_ARGUMENT, "%d callbacks, must be between 0 and %d",
-                       trainer->callback_count, AKIN_MAX_CALLBACKS);
-    return AKIN_OK;
-}
-
 akin_status ak_run_open(akin_training *t, akin_context *context, const akin_trainable *trainable,
                         const akin_trainer *trainer, akin_loader *train, akin_loader *validation,
                         akin_error *error)
 {
     *t = (akin_training){.context = context, .trainable = trainable, .trainer = *trainer,
                          .best_epoch = -1, .started = ak_seconds()};
-    AK_TRY(check_call(trainer, train, error));
+    t->checkpointed = t->started;
+    if (!train)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "training needs a loader, found NULL");
+    AK_TRY(ak_trainer_check(trainer, error));
     uint64_t seed = context->seed;
     context->seed = trainer->seed; /* fresh parameters are drawn by the run's seed */
     akin_status status = open_all(t, train, validation, error);

@@ -50,6 +50,12 @@ akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *lo
                          const ak_table *training, akin_error *error);
 void ak_side_close(ak_side *side);
 
+/* ---- trainer.c: options of a run ---- */
+
+/* Rows over akin_trainer: of the recipe's "train", "early_stopping" and "checkpoint". */
+extern const akin_option ak_trainer_rows[], ak_stopping_rows[], ak_checkpoint_rows[];
+akin_status ak_trainer_check(const akin_trainer *trainer, akin_error *error);
+
 /* ---- run.c: everything a run holds ---- */
 
 #define AK_MAX_METRICS 15
@@ -102,6 +108,7 @@ struct akin_training {
     bool identity_base;     /* the base has the tuned model's width: epoch 0 can win */
     struct ak_run_log *log;
     double started, told;   /* seconds: of the run, of the last progress message */
+    double checkpointed, checkpoint_cost; /* seconds: of the last checkpoint, what it took */
     ak_hash base;           /* the encoders' space before the first step */
 };
 
@@ -134,9 +141,20 @@ akin_status ak_best_update(akin_training *t, akin_error *error);
 akin_status ak_best_restore(akin_training *t, akin_error *error);
 bool ak_larger_is_better(const char *figure);
 
+/* ---- settings.c: what must be the same for a run to be resumed ---- */
+
+/* The run's settings as JSON; the caller frees *out. */
+akin_status ak_settings_json(const akin_training *t, char **out, akin_error *error);
+/* AKIN_ERR_MISMATCH names what differs from the run that wrote `theirs` into `path`. */
+akin_status ak_settings_compare(const char *ours, const char *theirs, const char *path,
+                                akin_arena *arena, akin_error *error);
+
 /* ---- checkpoint.c ---- */
 
-akin_status ak_checkpoint_write(const akin_training *t, akin_error *error);
+/* Writes the checkpoint if it is time to. */
+akin_status ak_checkpoint_at_step(akin_training *t, akin_error *error);
+akin_status ak_checkpoint_at_epoch(akin_training *t, akin_error *error);
+akin_status ak_checkpoint_write(akin_training *t, akin_error *error);
 akin_status ak_checkpoint_read(akin_training *t, akin_error *error);
 
 /* ---- log.c: log.csv and log.jsonl ---- */

@@ -1,0 +1,73 @@
+/* The options of a run: rows over akin_trainer, which are its defaults, its limits, the recipe's keys
+   and what a checkpoint remembers. */
+#include "train/train.h"
+
+#define TRAINER(name, member) #name, .offset = offsetof(akin_trainer, member)
+const akin_option ak_trainer_rows[] = {
+    {.name = TRAINER(epochs, max_epochs), .type = AKIN_OPTION_INT, .default_text = "100",
+     .minimum = 1, .maximum = 1 << 30, .help = "passes over the training data, at most"},
+    {.name = TRAINER(min_epochs, min_epochs), .type = AKIN_OPTION_INT, .default_text = "1",
+     .minimum = 1, .maximum = 1 << 30, .help = "passes before early stopping may stop"},
+    {.name = TRAINER(max_steps, max_steps), .type = AKIN_OPTION_INT, .default_text = "0",
+     .maximum = 1e15, .help = "steps, at most; 0: no limit"},
+    {.name = TRAINER(metrics_per_step, metrics_per_step), .type = AKIN_OPTION_BOOL,
+     .default_text = "false", .help = "compute the metrics on every training batch too"},
+    {.name = TRAINER(log_folder, log_folder), .type = AKIN_OPTION_STRING,
+     .help = "where log.csv and log.jsonl are written"},
+    {.name = TRAINER(precision, precision), .type = AKIN_OPTION_CHOICE, .default_text = "f32",
+     .choices = "f32|bf16", .help = "of matrix products' inputs"},
+    {NULL}};
+
+#define STOPPING(name, member) #name, .offset = offsetof(akin_trainer, member)
+const akin_option ak_stopping_rows[] = {
+    {.name = STOPPING(metric, monitor), .type = AKIN_OPTION_STRING,
+     .default_text = "validation_loss", .help = "what tells the best epoch"},
+    {.name = STOPPING(patience, patience), .type = AKIN_OPTION_INT, .default_text = "3",
+     .maximum = 1 << 30, .help = "epochs without a better value before the end; 0: never"},
+    {.name = STOPPING(min_delta, min_delta), .type = AKIN_OPTION_FLOAT, .default_text = "0",
+     .maximum = 1e30, .help = "how much better counts as better"},
+    {NULL}};
+
+#define CHECKPOINT(name, member) #name, .offset = offsetof(akin_trainer, member)
+const akin_option ak_checkpoint_rows[] = {
+    {.name = CHECKPOINT(seconds, checkpoint_seconds), .type = AKIN_OPTION_FLOAT,
+     .default_text = "10", .maximum = 1e9,
+     .help = "write the checkpoint so long after the last one; 0: not by time"},
+    {.name = CHECKPOINT(steps, checkpoint_steps), .type = AKIN_OPTION_INT, .default_text = "0",
+     .maximum = 1e15, .help = "write it after every so many steps; 0: not by steps"},
+    {.name = CHECKPOINT(epochs, checkpoint_epochs), .type = AKIN_OPTION_INT, .default_text = "0",
+     .maximum = 1 << 30, .help = "write it after every so many epochs; 0: not by epochs"},
+    {NULL}};
+
+akin_trainer akin_trainer_defaults(void)
+{
+    akin_trainer trainer = {.size = sizeof trainer, .seed = 42, .summary = true, .progress = true};
+    /* Rows of these types need no memory, so this cannot fail. */
+    ak_options_defaults(ak_trainer_rows, &trainer, NULL, NULL);
+    ak_options_defaults(ak_stopping_rows, &trainer, NULL, NULL);
+    ak_options_defaults(ak_checkpoint_rows, &trainer, NULL, NULL);
+    return trainer;
+}
+
+akin_status akin_trainer_add_callback(akin_trainer *trainer, akin_callback callback,
+                                      akin_error *error)
+{
+    if (trainer->callback_count == AKIN_MAX_CALLBACKS)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "more than %d callbacks", AKIN_MAX_CALLBACKS);
+    trainer->callbacks[trainer->callback_count++] = callback;
+    return AKIN_OK;
+}
+
+akin_status ak_trainer_check(const akin_trainer *trainer, akin_error *error)
+{
+    if (!trainer->monitor)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "\"monitor\" must name a metric, found NULL");
+    if (trainer->resume && !trainer->checkpoint)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "to resume, \"checkpoint\" must name the folder");
+    if (trainer->callback_count < 0 || trainer->callback_count > AKIN_MAX_CALLBACKS)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "%d callbacks, must be between 0 and %d",
+                       trainer->callback_count, AKIN_MAX_CALLBACKS);
+    AK_TRY(ak_options_check(ak_trainer_rows, trainer, error));
+    AK_TRY(ak_options_check(ak_stopping_rows, trainer, error));
+    return ak_options_check(ak_checkpoint_rows, trainer, error);
+}
