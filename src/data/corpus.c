@@ -92,6 +92,11 @@ int64_t ak_corpus_replaced(const akin_corpus *corpus)
     return atomic_load(&corpus->source->replaced);
 }
 
+int64_t ak_corpus_line(const akin_corpus *corpus, int64_t index)
+{
+    return ak_source_line(corpus->source, index);
+}
+
 /* ---- objects ---- */
 
 /* Fields that are there, with a space between: title and text of a document. */

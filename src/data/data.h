@@ -49,6 +49,7 @@ bool ak_corpus_is_lines(const char *path); /* text, an object a line: .txt, stan
 akin_status ak_corpus_get(const akin_corpus *corpus, int64_t index, akin_arena *arena,
                           akin_object *object, akin_error *error);
 int64_t ak_corpus_replaced(const akin_corpus *corpus);
+int64_t ak_corpus_line(const akin_corpus *corpus, int64_t index); /* of its file, from 1 */
 
 /* Ids of a corpus; one that is there twice is an error. find: -1 if there is none. */
 typedef struct ak_names ak_names;

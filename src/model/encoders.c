@@ -3,5 +3,6 @@
 
 const akin_encoder_class *const ak_encoders[] = {
     &ak_encoder_transformer,
+    &ak_encoder_vectors,
     NULL,
 };

@@ -6,6 +6,7 @@
 #include "base/base.h"
 
 extern const akin_encoder_class ak_encoder_transformer;
+extern const akin_encoder_class ak_encoder_vectors;
 
 /* NULL-terminated: what the registry starts with. */
 extern const akin_encoder_class *const ak_encoders[];

@@ -10,12 +10,15 @@ akin_status akin_dataset_open(akin_dataset **out, akin_context *context, const c
                                 error);
 }
 
-/* Does an encoder pick a member of the record itself? */
+/* Does an encoder pick a member of the record itself, or take a list for one? */
 static bool reads_records(const akin_model *model)
 {
-    for (int i = 0; i < model->encoder_count; i++)
-        if (ak_value_get_string(model->encoders[i].encoder->given, "field", NULL))
+    for (int i = 0; i < model->encoder_count; i++) {
+        const akin_encoder *encoder = model->encoders[i].encoder;
+        if (ak_value_get_string(encoder->given, "field", NULL) ||
+            encoder->type == &ak_encoder_vectors)
             return true;
+    }
     return false;
 }
 
