@@ -33,5 +33,6 @@ for precision in $precisions; do
     show "$build/bench/bench_encode" "$minilm" "$build/demo/text.txt" 128 "$precision" 5
 done
 show "$build/bench/bench_tokenizer" "$minilm" "$build/demo/short.txt"
+show "$build/bench/bench_head"
 show "$build/bench/bench_losses"
 show "$build/bench/bench_search"
