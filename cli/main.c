@@ -52,8 +52,10 @@ static int start_command(const cli_command *command, int argc, const char **argv
         {NULL, 0, POPT_ARG_INCLUDE_TABLE, cli_common_options, 0, "Common options:", NULL},
         {"help", 'h', POPT_ARG_NONE, &help, 0, "show this help", NULL},
         POPT_TABLEEND};
-    char usage[256];
+    char usage[256], name[32];
     snprintf(usage, sizeof usage, "[OPTION]... %s", command->arguments);
+    snprintf(name, sizeof name, "akin %s", command->name);
+    argv[0] = name; /* what popt calls the program */
     poptContext parser = poptGetContext(command->name, argc, argv, table, 0);
     poptSetOtherOptionHelp(parser, usage);
     int code = poptGetNextOpt(parser), result;

@@ -203,6 +203,15 @@ static int search_index(akin_context *context, const char **arguments, int count
     return status ? cli_fail(&error) : CLI_DONE;
 }
 
+static bool is_corpus(const char *path)
+{
+    static const char *const suffixes[] = {".jsonl", ".csv", ".tsv", ".txt", ".gz"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        if (cli_has_suffix(path, suffixes[i]))
+            return true;
+    return false;
+}
+
 static int run(akin_context *context, const char **arguments, int count)
 {
     akin_error error = {0};
@@ -215,6 +224,11 @@ static int run(akin_context *context, const char **arguments, int count)
         return cli_fail(&error);
     if (cli_is_folder(arguments[0]))
         return search_corpus(context, arguments, count, precision);
+    if (is_corpus(arguments[0]))
+        return cli_usage("search",
+                         "%s is a corpus and wants a model before it: akin search MODEL %s "
+                         "\"query\", or make an index of it with akin index",
+                         arguments[0], arguments[0]);
     if (options.base)
         return cli_usage("search", "--base needs a model and a corpus, not an index");
     return search_index(context, arguments, count, precision);

@@ -759,7 +759,7 @@ typedef struct akin_hit {
 AKIN_API akin_status akin_index_create(akin_index **out, int64_t dim, akin_hash fingerprint,
                                        akin_error *error);
 AKIN_API akin_status akin_index_open(akin_index **out, const char *path, akin_error *error);
-/* vectors: count x dim; documents (may be NULL) are kept to be shown. */
+/* vectors: count x dim, finite; documents (may be NULL) are kept to be shown. */
 AKIN_API akin_status akin_index_add(akin_index *index, const float *vectors,
                                     const akin_object *documents, int64_t count,
                                     akin_error *error);

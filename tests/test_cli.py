@@ -80,6 +80,7 @@ def help_of_every_command():
     for command in "train evaluate encode index search inspect list".split():
         out, err = akin(command, "--help")
         assert "Example:\n  akin " + command in out and "--quiet" in out and not err, out
+        assert f"Usage: akin {command} [OPTION]" in out, out
 
 
 @case
@@ -100,6 +101,7 @@ def wrong_usage():
         (["index", "tiny", "pairs.jsonl"], "--output is missing"),
         (["search"], "a query"),
         (["search", "tiny", "pairs.jsonl"], "at least one query"),
+        (["search", "pairs.jsonl", "cat"], 'akin search MODEL pairs.jsonl "query"'),
         (["search", "-k", "0", "tiny", "pairs.jsonl", "cat"], "-k must be at least 1"),
         (["search", "-k", "x", "tiny", "pairs.jsonl", "cat"], "invalid numeric value"),
         (["inspect"], "found 0 arguments"),
@@ -286,12 +288,14 @@ def search_with_and_without_an_index():
 @case
 def inspect_knows_what_it_sees():
     for path, kind in (("first", "model"), ("tiny", "sentence-transformers folder"),
-                       ("i.akin", "akin index"), ("v.npy", "numpy vectors"),
-                       ("v.safetensors", "akin-vectors"), ("pairs.jsonl", "data"),
+                       ("i.akin", "index"), ("v.npy", "vectors"),
+                       ("v.safetensors", "vectors"), ("tiny/model.safetensors", "tensors"), ("pairs.jsonl", "data"),
                        ("r/recipe.yaml", "recipe")):
         assert kind == json.loads(akin("inspect", path, "--json")[0])["kind"], path
         assert kind in akin("inspect", path)[0], path
     akin("inspect", "nothing-there", status=1, says="nothing-there")
+    akin("encode", "i.akin", status=1, says="a model is a folder, this is a file (index)")
+    akin("encode", "pairs.jsonl", status=1, says="this is a file (data)")
 
 
 @case

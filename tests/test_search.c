@@ -294,6 +294,14 @@ static void test_index(void **state)
     assert_int_equal(akin_index_add(index, vectors, NULL, -1, &error), AKIN_ERR_ARGUMENT);
     assert_int_equal(akin_index_add(index, vectors, NULL, 0, NULL), AKIN_OK);
     assert_int_equal(akin_index_search(index, vectors, 0, 3, hits, NULL), AKIN_OK);
+    for (int i = 0; i < 2; i++) {
+        vectors[1 * DIM + 3] = i ? NAN : -INFINITY;
+        assert_int_equal(akin_index_add(index, vectors, NULL, 2, &error), AKIN_ERR_ARGUMENT);
+        assert_non_null(strstr(error.message, "vector 2 of 2 has a number that is not finite"));
+        assert_int_equal(akin_index_search(index, vectors + DIM, 1, 3, hits, &error),
+                         AKIN_ERR_ARGUMENT);
+    }
+    assert_int_equal(akin_index_count(index), COUNT);
     akin_index_free(index);
     akin_index_free(NULL);
     assert_int_equal(akin_index_create(&index, 0, space, &error), AKIN_ERR_ARGUMENT);

@@ -402,8 +402,12 @@ akin_status akin_model_load(akin_model **out, akin_context *context, const char 
     if (!name)
         return ak_fail_memory(error);
     akin_status status;
-    if (ak_path_what(path) != AK_PATH_FOLDER)
+    ak_path_kind what = ak_path_what(path);
+    if (what == AK_PATH_NONE)
         status = ak_fail(error, AKIN_ERR_IO, "%s: there is no such model folder", path);
+    else if (what == AK_PATH_FILE)
+        status = ak_fail(error, AKIN_ERR_FORMAT, "%s: a model is a folder, this is a file (%s)",
+                         path, ak_file_kind(path));
     else if (ak_path_what(name) == AK_PATH_FILE)
         status = load_described(out, context, path, name, precision, error);
     else if (ak_is_sentence_folder(path))

@@ -100,6 +100,12 @@ akin_status ak_parameters_write(const akin_parameters *parameters, const char *p
                                 akin_error *error);
 akin_status ak_parameters_read(akin_parameters *parameters, const char *path, akin_error *error);
 
+/* ---- kind.c ---- */
+
+/* "index", "vectors", "checkpoint", "parameters", "features", "tensors", "recipe" or "data", by the
+   name or by what the file says of itself; "file": none of them. */
+const char *ak_file_kind(const char *path);
+
 /* ---- card.c ---- */
 char *ak_model_card(const akin_model *model); /* ak_free; NULL when out of memory */
 

@@ -104,6 +104,23 @@ static bool text_size(const akin_index *index, const akin_object *documents, int
     return true;
 }
 
+/* A NaN would be nearest to nothing and to everything, by the order of comparisons. */
+static akin_status check_finite(const float *vectors, int64_t count, int64_t dim,
+                                akin_error *error)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const float *row = vectors + i * dim;
+        float zero = 0;
+        for (int64_t j = 0; j < dim; j++)
+            zero += row[j] - row[j];
+        if (zero != 0)
+            return ak_fail(error, AKIN_ERR_ARGUMENT,
+                           "vector %" PRId64 " of %" PRId64 " has a number that is not finite",
+                           i + 1, count);
+    }
+    return AKIN_OK;
+}
+
 akin_status akin_index_add(akin_index *index, const float *vectors, const akin_object *documents,
                            int64_t count, akin_error *error)
 {
@@ -112,6 +129,7 @@ akin_status akin_index_add(akin_index *index, const float *vectors, const akin_o
         return ak_fail(error, AKIN_ERR_ARGUMENT, "cannot add %" PRId64 " vectors", count);
     if (count == 0)
         return AKIN_OK;
+    AK_TRY(check_finite(vectors, count, index->dim, error));
     if (!text_size(index, documents, count, &bytes) || count > INT64_MAX / 8 - index->count)
         return ak_fail_memory(error);
     AK_TRY(make_room(index, index->count + count, bytes, error));
@@ -178,6 +196,7 @@ akin_status akin_index_search(const akin_index *index, const float *queries, int
     if (count < 0 || k < 0)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "%" PRId64 " queries and k %" PRId64 ": both must be >= 0", count, k);
+    AK_TRY(check_finite(queries, count, index->dim, error));
     enum { AT_ONCE = 4096 }; /* so that a million queries are not copied */
     int64_t most = count < AT_ONCE ? count : AT_ONCE;
     float *units = ak_calloc((size_t)most, (size_t)index->dim * sizeof *units);

@@ -99,8 +99,7 @@ static akin_status inspect_tensors(inspection *i, akin_error *error)
 {
     ak_safetensors *file;
     AK_TRY(ak_safetensors_open(&file, i->path, error));
-    const char *format = ak_safetensors_metadata(file, "format");
-    bool made = add_kind(i, format ? format : "safetensors");
+    bool made = add_kind(i, ak_file_kind(i->path));
     const ak_value *metadata = ak_safetensors_metadata_map(file);
     for (const ak_value *one = metadata ? metadata->first : NULL; one && made; one = one->next) {
         const char *text = ak_arena_copy(i->arena, one->string, one->size);
@@ -125,7 +124,7 @@ static akin_status inspect_npy(inspection *i, akin_error *error)
     size_t length = map.size >= 10 ? bytes[8] + 256u * bytes[9] : 0;
     if (map.size < 10 || memcmp(map.data, "\x93NUMPY", 6) != 0 || 10 + length > map.size)
         status = ak_fail_at(error, AKIN_ERR_FORMAT, i->path, 0, "not a NumPy file");
-    else if (!add_kind(i, "numpy vectors") ||
+    else if (!add_kind(i, "vectors") ||
              !ak_value_add_string(i->arena, i->root, "header",
                                   ak_arena_copy(i->arena, map.data + 10, length - 1)))
         status = ak_fail_memory(error);
@@ -171,9 +170,10 @@ static akin_status inspect(inspection *i, akin_error *error)
         return inspect_folder(i, error);
     if (ak_path_has_suffix(i->path, ".npy"))
         return inspect_npy(i, error);
-    if (ak_path_has_suffix(i->path, ".yaml") || ak_path_has_suffix(i->path, ".yml"))
+    const char *kind = ak_file_kind(i->path);
+    if (strcmp(kind, "recipe") == 0)
         return inspect_recipe(i, error);
-    if (ak_corpus_is_known(i->path))
+    if (strcmp(kind, "data") == 0)
         return inspect_data(i, error);
     return inspect_tensors(i, error); /* an index is one too */
 }
