@@ -77,12 +77,60 @@ void ak_attention(const float *q, const float *k, const float *v, int64_t ld, in
                   int64_t head_dim, float scale, const float *position, float *out, int64_t ldo,
                   float *scratch);
 
+/* Which attention weights are dropped while training: key j of query i where a hash of j and bits[i]
+   is below `threshold`; the others are multiplied by `scale`. */
+typedef struct ak_drop {
+    const uint64_t *bits; /* per query */
+    uint32_t threshold;   /* the probability times 2^32 */
+    float scale;          /* 1 / (1 - probability) */
+} ak_drop;
+
+/* The same while training. drop NULL: nothing is dropped. lse: tokens floats, the logarithm of each
+   query's sum of exponentials, which backward reads. */
+void ak_attention_train(const float *q, const float *k, const float *v, int64_t ld, int64_t tokens,
+                        int64_t head_dim, float scale, const ak_drop *drop, float *out,
+                        int64_t ldo, float *lse, float *scratch);
+
+/* attention_backward.c: gradients of q, k, v (written, stride ldg) from that of out. */
+typedef struct ak_attention_gradient {
+    const float *q, *k, *v; /* stride ld */
+    int64_t ld;
+    const float *out, *dout; /* stride ldo */
+    int64_t ldo;
+    const float *lse;
+    int64_t tokens, head_dim;
+    float scale;
+    const ak_drop *drop;
+    float *dq, *dk, *dv;
+    int64_t ldg;
+} ak_attention_gradient;
+int64_t ak_attention_backward_scratch(int64_t tokens, int64_t head_dim); /* floats */
+void ak_attention_backward(const ak_attention_gradient *a, float *scratch);
+
+/* ---- drop.c: inverted dropout of a row (Srivastava et al., 2014) ---- */
+
+/* y = x * scale where a hash of the column and `bits` is not below `threshold`, else 0. In place is
+   allowed. */
+void ak_drop_row(const float *x, float *y, int64_t d, uint64_t bits, uint32_t threshold,
+                 float scale);
+
 /* ---- rows.c: n rows of d floats ---- */
 
 /* y = (x + residual - mean) / sqrt(variance + eps) * gain + shift. residual, shift: may be NULL.
    In place (y == x or y == residual) is allowed. */
 void ak_layer_norm(const float *x, const float *residual, const float *gain, const float *shift,
                    float eps, int64_t n, int64_t d, float *y);
+/* The same while training; normal = (x + residual - mean) / deviation and factors[i] = 1 / deviation
+   are what backward reads. */
+void ak_layer_norm_train(const float *x, const float *residual, const float *gain,
+                         const float *shift, float eps, int64_t n, int64_t d, float *normal,
+                         float *factors, float *y);
+/* dx = factor (dn - mean(dn) - normal mean(dn normal)), dn = dy gain. In place is allowed. */
+void ak_layer_norm_backward(const float *normal, const float *factors, const float *gain,
+                            const float *dy, int64_t n, int64_t d, float *dx);
+/* y = normal gain + shift: the norm's output again. */
+void ak_layer_norm_output(const float *normal, const float *gain, const float *shift, int64_t n,
+                          int64_t d, float *y);
 /* y[i] = words[ids[i]] + positions[i's place] + type: the sum that enters a BERT's first LayerNorm.
    places: NULL means 0, 1, ... ; positions, type: may be NULL. */
 void ak_embed_rows(const float *words, const int32_t *ids, const float *positions,

@@ -37,6 +37,46 @@ AK_KERNEL void ak_layer_norm(const float *x, const float *residual, const float 
     }
 }
 
+AK_KERNEL void ak_layer_norm_train(const float *x, const float *residual, const float *gain,
+                                   const float *shift, float eps, int64_t n, int64_t d,
+                                   float *normal, float *factors, float *y)
+{
+    for (int64_t i = 0; i < n; i++, x += d, normal += d, y += d) {
+        for (int64_t j = 0; j < d; j++)
+            normal[j] = residual ? x[j] + residual[i * d + j] : x[j];
+        float mean = AK_REDUCE_SUM(FIRST, normal, normal, d) / (float)d;
+        for (int64_t j = 0; j < d; j++)
+            normal[j] -= mean;
+        float variance = AK_REDUCE_SUM(PRODUCT, normal, normal, d) / (float)d;
+        float factor = factors[i] = 1.0f / sqrtf(variance + eps);
+        for (int64_t j = 0; j < d; j++) {
+            normal[j] *= factor;
+            y[j] = normal[j] * gain[j] + shift[j];
+        }
+    }
+}
+
+AK_KERNEL void ak_layer_norm_backward(const float *normal, const float *factors, const float *gain,
+                                      const float *dy, int64_t n, int64_t d, float *dx)
+{
+    for (int64_t i = 0; i < n; i++, normal += d, dy += d, dx += d) {
+        for (int64_t j = 0; j < d; j++)
+            dx[j] = dy[j] * gain[j];
+        float mean = AK_REDUCE_SUM(FIRST, dx, dx, d) / (float)d;
+        float slope = AK_REDUCE_SUM(PRODUCT, dx, normal, d) / (float)d;
+        for (int64_t j = 0; j < d; j++)
+            dx[j] = factors[i] * (dx[j] - mean - normal[j] * slope);
+    }
+}
+
+AK_KERNEL void ak_layer_norm_output(const float *normal, const float *gain, const float *shift,
+                                    int64_t n, int64_t d, float *y)
+{
+    for (int64_t i = 0; i < n; i++, normal += d, y += d)
+        for (int64_t j = 0; j < d; j++)
+            y[j] = normal[j] * gain[j] + shift[j];
+}
+
 AK_KERNEL void ak_embed_rows(const float *words, const int32_t *ids, const float *positions,
                              const int32_t *places, const float *type, int64_t n, int64_t d,
                              float *y)

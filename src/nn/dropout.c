@@ -1,30 +1,13 @@
-/* Inverted dropout (Srivastava et al., 2014): y = x / (1 - p) with probability 1 - p, else 0.
-
-   No mask is stored: an element's fate is a hash of (seed, step, stream, row, column), which
-   backward computes again. The row's 64 bits come from base/random.h; the columns are counters into
-   a 32-bit finaliser (Wellons' lowbias32, 2018), which is four cheap vector instructions, with half
-   of the row's bits added before and half mixed in between its multiplications, so that two rows'
-   masks are not shifted copies of each other. */
+/* Inverted dropout (Srivastava et al., 2014): y = x / (1 - p) with probability 1 - p, else 0. An
+   element's fate is a hash of (seed, step, stream, row, column); a row's 64 bits come from
+   base/random.h, the rest is in kernels/drop.h. */
 #include "nn/nn.h"
+
+#include "kernels/kernels.h"
 
 #include <string.h>
 
 enum { PARALLEL_FROM = 1 << 14 };
-
-AK_KERNEL static void drop_row(const float *x, float *y, int64_t d, uint32_t before,
-                               uint32_t within, uint32_t threshold, float scale)
-{
-    for (int64_t j = 0; j < d; j++) {
-        uint32_t h = (uint32_t)j * 0x9e3779b9u + before;
-        h ^= h >> 16;
-        h *= 0x7feb352du;
-        h ^= within;
-        h ^= h >> 15;
-        h *= 0x846ca68bu;
-        h ^= h >> 16;
-        y[j] = h >= threshold ? x[j] * scale : 0;
-    }
-}
 
 static void drop_all(akin_matrix y)
 {
@@ -49,8 +32,8 @@ void ak_dropout(akin_matrix x, akin_matrix y, double p, const akin_pass *pass, u
 #pragma omp parallel for schedule(static) if (x.rows * x.columns >= PARALLEL_FROM)
     for (int64_t i = 0; i < x.rows; i++) {
         uint64_t bits = ak_random(key, stream, (uint64_t)i);
-        drop_row(x.data + i * x.stride, y.data + i * y.stride, x.columns, (uint32_t)bits,
-                 (uint32_t)(bits >> 32), threshold, scale);
+        ak_drop_row(x.data + i * x.stride, y.data + i * y.stride, x.columns, bits, threshold,
+                    scale);
     }
 }
 
