@@ -13,6 +13,7 @@ typedef struct ak_bert_config {
     int layers, heads;
     double layer_norm_epsilon;
     ak_activation activation;
+    double hidden_dropout, attention_dropout; /* while training */
 } ak_bert_config;
 
 typedef enum ak_pooling {
@@ -46,5 +47,48 @@ void ak_bert_free(ak_bert *bert);
    bits, which is sentence-transformers' order). Threads: yes. All cores. */
 akin_status ak_bert_forward(const ak_bert *bert, const ak_tokens *tokens, int pooling,
                             akin_matrix y, akin_error *error);
+
+/* ---- bert_train.c: a BERT whose weights are parameters ----
+
+   Forward and backward go over all tokens of a batch at once; products are ak_gemm's. All results
+   have the same bits for any number of threads. */
+
+typedef struct ak_bert_train_options {
+    bool tables;          /* train the tables of words, positions and types too */
+    int layers;           /* the last so many layers are trained and nothing below; -1: all */
+    const char *freeze;   /* patterns (fnmatch) of tensors to leave alone, with commas; NULL: none */
+    double dropout;       /* of hidden states and attention; -1: the config's */
+    double lr_factor;     /* of every parameter, see akin_parameter */
+    double layer_decay;   /* times lr_factor, once for every layer above */
+    bool recompute;       /* backward computes activations again: half the memory, a third more time */
+} ak_bert_train_options;
+
+typedef struct ak_bert_train ak_bert_train;
+
+/* Adds the trained tensors to `parameters` (not sealed yet) under the checkpoint's names; `start`
+   gives them the checkpoint's values after the seal. Tensors that a BERT of this config has not are
+   AKIN_ERR_MISMATCH. Parameters must outlive *out; `weights` need not. */
+akin_status ak_bert_train_create(ak_bert_train **out, const ak_bert_config *config,
+                                 const ak_safetensors *weights,
+                                 const ak_bert_train_options *options, akin_parameters *parameters,
+                                 akin_error *error);
+void ak_bert_train_start(ak_bert_train *bert);
+void ak_bert_train_free(ak_bert_train *bert);
+
+/* As ak_bert_forward; of a training pass *record is what backward needs, in the pass's arena, and NULL
+   of others. Threads: yes, while no values are changed. */
+akin_status ak_bert_train_forward(const ak_bert_train *bert, const akin_pass *pass,
+                                  const ak_tokens *tokens, int pooling, akin_matrix y,
+                                  void **record, akin_error *error);
+/* Adds to the gradients of the parameters. Once a record: it is written over. */
+void ak_bert_train_backward(ak_bert_train *bert, const akin_pass *pass, const ak_tokens *tokens,
+                            int pooling, void *record, akin_matrix dy);
+
+/* Are the values still the checkpoint's? */
+bool ak_bert_train_is_base(const ak_bert_train *bert);
+/* The checkpoint's tensors (others than a BERT's too, in its order and with its metadata) with the
+   values of the parameters: what a file of the tuned model holds. *tensors is the arena's. */
+akin_status ak_bert_train_tensors(const ak_bert_train *bert, akin_arena *arena, ak_tensor **tensors,
+                                  int64_t *count, akin_error *error);
 
 #endif

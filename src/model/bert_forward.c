@@ -253,57 +253,14 @@ static void embed_rows(const team *m, int64_t first, int64_t last)
                   (float)bert->config.layer_norm_epsilon, last - first, d, x);
 }
 
-/* ---- pooling: n rows of a text that take part, of which `before` more stand in front ---- */
-
-static void pool_weighted(const float *x, int64_t before, int64_t n, int64_t d, float *y)
-{
-    float total = 0; /* weights are 1 for the text's first token, 2 for the second, ... */
-    memset(y, 0, (size_t)d * sizeof *y);
-    for (int64_t i = 0; i < n; i++) {
-        ak_add_scaled((float)(before + i + 1), x + i * d, y, d);
-        total += (float)(before + i + 1);
-    }
-    ak_scale(1 / total, y, d);
-}
-
-static void pool_one(ak_pooling kind, const float *x, int64_t before, int64_t n, int64_t d,
-                     float *y)
-{
-    switch (kind) {
-    case AK_POOLING_CLS: /* also when the prompt is left out: as sentence-transformers */
-        memcpy(y, x - before * d, (size_t)d * sizeof *y);
-        break;
-    case AK_POOLING_MAX:
-        ak_max_rows(x, n, d, d, y);
-        break;
-    case AK_POOLING_MEAN:
-        ak_mean_rows(x, n, d, d, y);
-        break;
-    case AK_POOLING_MEAN_SQRT_LENGTH:
-        ak_mean_rows(x, n, d, d, y);
-        ak_scale(sqrtf((float)n), y, d);
-        break;
-    case AK_POOLING_WEIGHTED_MEAN:
-        pool_weighted(x, before, n, d, y);
-        break;
-    case AK_POOLING_LAST_TOKEN:
-        memcpy(y, x + (n - 1) * d, (size_t)d * sizeof *y);
-        break;
-    }
-}
-
 static void pool_text(const team *m, int64_t text)
 {
     const ak_tokens *tokens = m->job->tokens;
     int64_t d = m->bert->config.hidden, skip = tokens->skip ? tokens->skip[text] : 0;
-    int64_t row = tokens->start[text] - tokens->start[m->chunk.first] + skip;
-    int64_t n = tokens->start[text + 1] - tokens->start[text] - skip;
-    float *y = m->job->y.data + text * m->job->y.stride;
-    for (int kind = AK_POOLING_CLS; kind <= AK_POOLING_LAST_TOKEN; kind <<= 1)
-        if (m->job->pooling & kind) {
-            pool_one((ak_pooling)kind, m->b.x + row * d, skip, n, d, y);
-            y += d;
-        }
+    int64_t row = tokens->start[text] - tokens->start[m->chunk.first];
+    int64_t n = tokens->start[text + 1] - tokens->start[text];
+    ak_bert_pool(m->job->pooling, m->b.x + row * d, n, skip, d,
+                 m->job->y.data + text * m->job->y.stride);
 }
 
 static void run_chunk(const team *m)
@@ -362,18 +319,19 @@ static void run_together(forward_job *job, int thread, int threads)
     run_chunk(&m);
 }
 
-static akin_status check_tokens(const ak_bert *bert, const ak_tokens *tokens, int64_t *longest,
-                                akin_error *error)
+akin_status ak_bert_check_tokens(const ak_bert_config *config, const ak_tokens *tokens,
+                                 int64_t *longest, akin_error *error)
 {
+    *longest = 0;
     for (int64_t i = 0; i < tokens->texts; i++) {
         int64_t length = tokens->start[i + 1] - tokens->start[i];
         int64_t skip = tokens->skip ? tokens->skip[i] : 0;
-        if (length <= skip || skip < 0 || length > bert->config.positions)
+        if (length <= skip || skip < 0 || length > config->positions)
             return ak_fail(error, AKIN_ERR_ARGUMENT,
                            "text %lld has %lld tokens, of which %lld are a prompt; the model takes "
                            "1 to %lld",
                            (long long)i, (long long)length, (long long)skip,
-                           (long long)bert->config.positions);
+                           (long long)config->positions);
         *longest = length > *longest ? length : *longest;
     }
     return AKIN_OK;
@@ -382,8 +340,8 @@ static akin_status check_tokens(const ak_bert *bert, const ak_tokens *tokens, in
 akin_status ak_bert_forward(const ak_bert *bert, const ak_tokens *tokens, int pooling,
                             akin_matrix y, akin_error *error)
 {
-    int64_t longest = 0;
-    AK_TRY(check_tokens(bert, tokens, &longest, error));
+    int64_t longest;
+    AK_TRY(ak_bert_check_tokens(&bert->config, tokens, &longest, error));
     if (tokens->texts == 0)
         return AKIN_OK;
     int threads = omp_in_parallel() ? 1 : omp_get_max_threads();

@@ -1,4 +1,4 @@
-/* What bert.c loads and bert_forward.c runs. */
+/* What bert.c loads and bert_forward.c runs, and what training shares with them. */
 #ifndef AK_MODEL_BERT_INTERNAL_H
 #define AK_MODEL_BERT_INTERNAL_H
 
@@ -29,5 +29,18 @@ struct ak_bert {
     void *packed; /* all layers' matrices, in the order of their use */
     _Atomic(ak_bert_workspace *) spare; /* the last forward's memory, for the next */
 };
+
+/* Every text has a token that takes part in pooling, and none has more than there are positions.
+   *longest: the most tokens of a text. */
+akin_status ak_bert_check_tokens(const ak_bert_config *config, const ak_tokens *tokens,
+                                 int64_t *longest, akin_error *error);
+
+/* ---- bert_pooling.c: the rows of one text (n x d) become its vector ---- */
+
+/* kinds: bits of ak_pooling. The first `skip` rows do not take part. y: d floats a kind. */
+void ak_bert_pool(int kinds, const float *x, int64_t n, int64_t skip, int64_t d, float *y);
+/* dx (n x d) is written. x: what was pooled, read for the maximum only. */
+void ak_bert_pool_backward(int kinds, const float *x, const float *dy, int64_t n, int64_t skip,
+                           int64_t d, float *dx);
 
 #endif

@@ -1,0 +1,291 @@
+/* A trainable BERT: the checkpoint's tensors become parameters, but for those that stay as they are.
+   Frozen ones are read where the checkpoint is mapped. */
+#include "model/bert_train.h"
+
+#include <fnmatch.h>
+#include <string.h>
+
+/* ---- the tensors of a BERT ---- */
+
+typedef enum extent { ONE, HIDDEN, INTERMEDIATE, VOCABULARY, POSITIONS, KINDS } extent;
+
+typedef struct tensor_part {
+    const char *name;
+    extent rows, columns; /* ONE rows: a vector of `columns` */
+} tensor_part;
+
+static const tensor_part tables[TABLE_TENSORS] = {
+    [WORDS] = {"embeddings.word_embeddings.weight", VOCABULARY, HIDDEN},
+    [PLACES] = {"embeddings.position_embeddings.weight", POSITIONS, HIDDEN},
+    [TYPES] = {"embeddings.token_type_embeddings.weight", KINDS, HIDDEN},
+    [EMBED_GAIN] = {"embeddings.LayerNorm.weight", ONE, HIDDEN},
+    [EMBED_SHIFT] = {"embeddings.LayerNorm.bias", ONE, HIDDEN},
+};
+
+static const tensor_part layer_parts[LAYER_TENSORS] = {
+    [QUERY] = {"attention.self.query.weight", HIDDEN, HIDDEN},
+    [KEY] = {"attention.self.key.weight", HIDDEN, HIDDEN},
+    [VALUE] = {"attention.self.value.weight", HIDDEN, HIDDEN},
+    [QUERY_BIAS] = {"attention.self.query.bias", ONE, HIDDEN},
+    [KEY_BIAS] = {"attention.self.key.bias", ONE, HIDDEN},
+    [VALUE_BIAS] = {"attention.self.value.bias", ONE, HIDDEN},
+    [MIX] = {"attention.output.dense.weight", HIDDEN, HIDDEN},
+    [MIX_BIAS] = {"attention.output.dense.bias", ONE, HIDDEN},
+    [MIX_GAIN] = {"attention.output.LayerNorm.weight", ONE, HIDDEN},
+    [MIX_SHIFT] = {"attention.output.LayerNorm.bias", ONE, HIDDEN},
+    [UP] = {"intermediate.dense.weight", INTERMEDIATE, HIDDEN},
+    [UP_BIAS] = {"intermediate.dense.bias", ONE, INTERMEDIATE},
+    [DOWN] = {"output.dense.weight", HIDDEN, INTERMEDIATE},
+    [DOWN_BIAS] = {"output.dense.bias", ONE, HIDDEN},
+    [DOWN_GAIN] = {"output.LayerNorm.weight", ONE, HIDDEN},
+    [DOWN_SHIFT] = {"output.LayerNorm.bias", ONE, HIDDEN},
+};
+
+static int64_t size_of(const ak_bert_config *c, extent which)
+{
+    const int64_t sizes[] = {[ONE] = 1,
+                             [HIDDEN] = c->hidden,
+                             [INTERMEDIATE] = c->intermediate,
+                             [VOCABULARY] = c->vocabulary,
+                             [POSITIONS] = c->positions,
+                             [KINDS] = c->types};
+    return sizes[which];
+}
+
+/* Which layer a tensor belongs to, and which part of it is; layer -1: the tables. */
+static const tensor_part *part_of(int number, int *layer)
+{
+    if (number < TABLE_TENSORS) {
+        *layer = -1;
+        return &tables[number];
+    }
+    *layer = (number - TABLE_TENSORS) / LAYER_TENSORS;
+    return &layer_parts[(number - TABLE_TENSORS) % LAYER_TENSORS];
+}
+
+/* ---- reading ---- */
+
+static akin_status find_weight(ak_bert_train *bert, int number, const char *prefix,
+                               akin_error *error)
+{
+    int layer;
+    const tensor_part *part = part_of(number, &layer);
+    ak_bert_weight *w = &bert->weights[number];
+    w->rows = size_of(&bert->config, part->rows);
+    w->columns = size_of(&bert->config, part->columns);
+    w->number = -1;
+    w->name = layer < 0 ? ak_arena_format(bert->arena, "%s%s", prefix, part->name)
+                        : ak_arena_format(bert->arena, "%sencoder.layer.%d.%s", prefix, layer,
+                                          part->name);
+    if (!w->name)
+        return ak_fail_memory(error);
+    const ak_tensor *tensor;
+    bool vector = part->rows == ONE;
+    const int64_t shape[] = {vector ? w->columns : w->rows, w->columns};
+    AK_TRY(ak_safetensors_expect(&tensor, bert->mapping, w->name, vector ? 1 : 2, shape, error));
+    AK_TRY(ak_tensor_floats(&w->base, bert->mapping, tensor, bert->arena, error));
+    w->value = w->base;
+    return AKIN_OK;
+}
+
+static bool has_prefix(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Tensors beside the encoder's that do not change a token's vector: BERT's heads and a buffer. */
+static bool is_beside(const char *name)
+{
+    return has_prefix(name, "pooler.") || has_prefix(name, "cls.") ||
+           strcmp(name, "embeddings.position_ids") == 0;
+}
+
+static akin_status check_extra(const ak_bert_train *bert, const char *prefix, akin_error *error)
+{
+    for (int64_t i = 0; i < ak_safetensors_count(bert->mapping); i++) {
+        const char *name = ak_safetensors_at(bert->mapping, i)->name;
+        const char *stem = has_prefix(name, prefix) ? name + strlen(prefix) : name;
+        bool known = is_beside(stem);
+        for (int w = 0; w < bert->count && !known; w++)
+            known = strcmp(bert->weights[w].name, name) == 0;
+        if (!known)
+            return ak_fail_at(error, AKIN_ERR_MISMATCH, ak_safetensors_path(bert->mapping), 0,
+                              "the tensor \"%.100s\" is no part of a BERT of %d layers", name,
+                              bert->config.layers);
+    }
+    return AKIN_OK;
+}
+
+static akin_status find_weights(ak_bert_train *bert, akin_error *error)
+{
+    const char *prefix = "";
+    if (!ak_safetensors_find(bert->mapping, tables[WORDS].name) &&
+        ak_safetensors_find(bert->mapping, "bert.embeddings.word_embeddings.weight"))
+        prefix = "bert.";
+    for (int i = 0; i < bert->count; i++)
+        AK_TRY(find_weight(bert, i, prefix, error));
+    return check_extra(bert, prefix, error);
+}
+
+/* ---- what is trained ---- */
+
+/* Does one of the comma-separated patterns match? */
+static bool matches(const char *patterns, const char *name)
+{
+    char pattern[128];
+    while (patterns && *patterns) {
+        size_t length = strcspn(patterns, ",");
+        while (length && *patterns == ' ')
+            patterns++, length--;
+        snprintf(pattern, sizeof pattern, "%.*s", (int)length, patterns);
+        if (fnmatch(pattern, name, 0) == 0)
+            return true;
+        patterns += length + (patterns[length] == ',');
+    }
+    return false;
+}
+
+static bool trained(const ak_bert_train *bert, int number, int layer)
+{
+    const ak_bert_train_options *o = &bert->options;
+    int lowest = o->layers < 0 ? -1 : bert->config.layers - o->layers;
+    if (layer < lowest || (number < EMBED_GAIN && !o->tables))
+        return false;
+    return !matches(o->freeze, bert->weights[number].name);
+}
+
+/* Biases and what norms have are not pulled to zero. */
+static bool decays(const ak_bert_weight *w)
+{
+    return w->rows > 1;
+}
+
+static akin_status add_parameter(ak_bert_train *bert, int number, int layer, akin_error *error)
+{
+    ak_bert_weight *w = &bert->weights[number];
+    AK_TRY(akin_parameters_add(bert->parameters, &w->number, w->name, w->rows, w->columns,
+                               AKIN_INIT_ZERO, 0, decays(w), error));
+    double factor = bert->options.lr_factor;
+    for (int above = layer + 1; above < bert->config.layers; above++)
+        factor *= bert->options.layer_decay;
+    akin_parameters_get(bert->parameters, w->number)->lr_factor = factor;
+    if (layer < 0)
+        bert->embeddings = true;
+    else if (layer < bert->first_layer)
+        bert->first_layer = layer;
+    return AKIN_OK;
+}
+
+static akin_status add_parameters(ak_bert_train *bert, akin_error *error)
+{
+    bert->first_layer = bert->config.layers;
+    for (int i = 0; i < bert->count; i++) {
+        int layer;
+        (void)part_of(i, &layer);
+        if (trained(bert, i, layer))
+            AK_TRY(add_parameter(bert, i, layer, error));
+    }
+    if (bert->embeddings)
+        bert->first_layer = 0;
+    return AKIN_OK;
+}
+
+/* ---- life ---- */
+
+static akin_status check_options(const ak_bert_train *bert, akin_error *error)
+{
+    const ak_bert_train_options *o = &bert->options;
+    if (o->layers > bert->config.layers)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "\"trainable_layers\" is %d, but the checkpoint has %d layers", o->layers,
+                       bert->config.layers);
+    return AKIN_OK;
+}
+
+static akin_status open_bert(ak_bert_train *bert, const char *path, akin_error *error)
+{
+    AK_TRY(check_options(bert, error));
+    AK_TRY(ak_arena_create(&bert->arena, error));
+    AK_TRY(ak_safetensors_open(&bert->mapping, path, error));
+    bert->count = TABLE_TENSORS + LAYER_TENSORS * bert->config.layers;
+    bert->weights = ak_arena_new(bert->arena, ak_bert_weight, bert->count);
+    if (!bert->weights)
+        return ak_fail_memory(error);
+    AK_TRY(find_weights(bert, error));
+    return add_parameters(bert, error);
+}
+
+akin_status ak_bert_train_create(ak_bert_train **out, const ak_bert_config *config,
+                                 const ak_safetensors *weights,
+                                 const ak_bert_train_options *options, akin_parameters *parameters,
+                                 akin_error *error)
+{
+    *out = NULL;
+    ak_bert_train *bert = ak_calloc(1, sizeof *bert);
+    if (!bert)
+        return ak_fail_memory(error);
+    *bert = (ak_bert_train){.config = *config, .options = *options, .parameters = parameters};
+    if (options->dropout >= 0)
+        bert->config.hidden_dropout = bert->config.attention_dropout = options->dropout;
+    akin_status status = open_bert(bert, ak_safetensors_path(weights), error);
+    if (status) {
+        ak_bert_train_free(bert);
+        return status;
+    }
+    *out = bert;
+    return AKIN_OK;
+}
+
+void ak_bert_train_start(ak_bert_train *bert)
+{
+    for (int i = 0; i < bert->count; i++) {
+        ak_bert_weight *w = &bert->weights[i];
+        if (w->number < 0)
+            continue;
+        akin_parameter *parameter = akin_parameters_get(bert->parameters, w->number);
+        memcpy(parameter->value, w->base, (size_t)(w->rows * w->columns) * sizeof(float));
+        w->value = parameter->value;
+    }
+}
+
+void ak_bert_train_free(ak_bert_train *bert)
+{
+    if (!bert)
+        return;
+    ak_safetensors_free(bert->mapping);
+    ak_arena_free(bert->arena);
+    ak_free(bert);
+}
+
+/* ---- the tuned checkpoint ---- */
+
+bool ak_bert_train_is_base(const ak_bert_train *bert)
+{
+    for (int i = 0; i < bert->count; i++) {
+        const ak_bert_weight *w = &bert->weights[i];
+        if (w->value != w->base &&
+            memcmp(w->value, w->base, (size_t)(w->rows * w->columns) * sizeof(float)) != 0)
+            return false;
+    }
+    return true;
+}
+
+akin_status ak_bert_train_tensors(const ak_bert_train *bert, akin_arena *arena, ak_tensor **tensors,
+                                  int64_t *count, akin_error *error)
+{
+    *count = ak_safetensors_count(bert->mapping);
+    *tensors = ak_arena_new(arena, ak_tensor, *count);
+    if (!*tensors)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < *count; i++) {
+        ak_tensor *tensor = *tensors + i;
+        *tensor = *ak_safetensors_at(bert->mapping, i);
+        for (int w = 0; w < bert->count; w++)
+            if (bert->weights[w].number >= 0 && !strcmp(bert->weights[w].name, tensor->name)) {
+                tensor->dtype = AK_DTYPE_F32;
+                tensor->size = (size_t)tensor->count * sizeof(float);
+                tensor->data = bert->weights[w].value;
+            }
+    }
+    return AKIN_OK;
+}

@@ -1,0 +1,111 @@
+/* What bert_train.c makes and bert_train_forward.c and bert_train_backward.c run. Shapes in comments:
+   t tokens, d hidden, w intermediate, h heads. */
+#ifndef AK_MODEL_BERT_TRAIN_H
+#define AK_MODEL_BERT_TRAIN_H
+
+#include "model/bert_internal.h"
+#include "nn/nn.h"
+
+/* The tensors before the layers, and those of a layer. The three projections stand together, so that
+   they are one product where all of them are trained. */
+enum { WORDS, PLACES, TYPES, EMBED_GAIN, EMBED_SHIFT, TABLE_TENSORS };
+enum {
+    QUERY, KEY, VALUE, QUERY_BIAS, KEY_BIAS, VALUE_BIAS,
+    MIX, MIX_BIAS, MIX_GAIN, MIX_SHIFT, UP, UP_BIAS, DOWN, DOWN_BIAS, DOWN_GAIN, DOWN_SHIFT,
+    LAYER_TENSORS
+};
+
+typedef struct ak_bert_weight {
+    const char *name;    /* in the checkpoint */
+    const float *value;  /* in the parameters, or where the checkpoint is mapped */
+    const float *base;   /* the checkpoint's */
+    int64_t rows, columns;
+    int number;          /* of its parameter; -1: frozen */
+} ak_bert_weight;
+
+struct ak_bert_train {
+    ak_bert_config config;
+    ak_bert_train_options options;
+    ak_safetensors *mapping;
+    akin_arena *arena;
+    akin_parameters *parameters;
+    ak_bert_weight *weights; /* TABLE_TENSORS, then LAYER_TENSORS for each layer */
+    int count;
+    int first_layer;         /* the lowest one with a trained tensor; config.layers: none */
+    bool embeddings;         /* a tensor before the layers is trained */
+};
+
+static inline const ak_bert_weight *ak_bert_layer_weights(const ak_bert_train *bert, int layer)
+{
+    return bert->weights + TABLE_TENSORS + LAYER_TENSORS * layer;
+}
+
+/* NULL: frozen. */
+static inline float *ak_bert_gradient(const ak_bert_train *bert, const ak_bert_weight *weight)
+{
+    return weight->number < 0 ? NULL : akin_parameters_get(bert->parameters, weight->number)->grad;
+}
+
+/* What backward reads of a layer. */
+typedef struct ak_bert_layer_record {
+    float *qkv;      /* t x 3 d */
+    float *mixed;    /* t x d: attention's result */
+    float *lse;      /* h x t, see ak_attention_train */
+    float *up;       /* t x w: before the activation */
+    float *normal1, *factors1; /* t x d and t, see ak_layer_norm_train: after attention */
+    float *normal2, *factors2; /* after the wide part */
+} ak_bert_layer_record;
+
+/* One forward: its memory, and the scratch memory of forward and backward. */
+typedef struct ak_bert_record {
+    int64_t tokens, longest;
+    int threads;
+    ak_bert_layer_record *layers;
+    float *normal, *factors; /* of the embeddings */
+    float *entry;            /* t x d: what enters the first trained layer */
+    float *x, *z;            /* t x d: the hidden state; a product */
+    float *slope, *dropped;  /* t x d: the gradient of x; the same after dropout */
+    float *wide, *dwide;     /* t x w */
+    float *dqkv;             /* t x 3 d */
+    float *scratch;          /* threads x scratch_size: attention's */
+    int64_t scratch_size;
+} ak_bert_record;
+
+/* A pass over some texts. */
+typedef struct ak_bert_run {
+    const ak_bert_train *bert;
+    const akin_pass *pass;
+    const ak_tokens *tokens;
+    ak_bert_record *record;
+} ak_bert_run;
+
+/* Streams of random numbers. */
+enum { DROP_EMBEDDINGS = 0, DROP_ATTENTION = 1, DROP_MIX, DROP_DOWN, DROPS_OF_A_LAYER };
+#define AK_BERT_STREAM 0x626572740000u /* "bert": apart from the heads' */
+
+/* Dropout of a pass: which rows' bits, and how. threshold 0: none. */
+typedef struct ak_bert_drop {
+    uint64_t key;
+    uint32_t threshold;
+    float scale;
+} ak_bert_drop;
+
+ak_bert_drop ak_bert_drop_of(const ak_bert_run *run, int layer, int which);
+/* In place where x == y. */
+void ak_bert_drop_row(const ak_bert_drop *drop, int64_t row, const float *x, float *y, int64_t d);
+
+/* Floats of a thread's scratch that hold 64 bits for each token of a text, and these bits for the
+   attention weights of a head. */
+static inline int64_t ak_bert_bits_size(const ak_bert_record *record)
+{
+    return 2 * ((record->longest + 7) / 8 * 8);
+}
+const uint64_t *ak_bert_drop_bits(const ak_bert_run *run, const ak_bert_drop *drop, int64_t text,
+                                  int64_t head, float *scratch);
+
+/* The hidden state run->record->x goes through the layer. */
+void ak_bert_train_layer(const ak_bert_run *run, int layer);
+/* 3: projections apart; 1: they are one matrix of 3 d rows. */
+int ak_bert_projections(const ak_bert_run *run, int layer);
+
+#endif
