@@ -8,8 +8,10 @@
 
 static struct {
     char *data, *samples, *fields, *metrics, *base, *precision;
-    int sample_size, json, micro, together;
-} options;
+    char *run, *qrels;
+    int sample_size, repeats, depth, json, micro, no_distinguish, force;
+    long long seed;
+} options = {.repeats = 1, .depth = 1000, .seed = 42};
 
 static struct poptOption rows[] = {
     {"data", 'd', POPT_ARG_STRING, &options.data, 0, "the labelled data, or a BEIR folder", "PATH"},
@@ -20,15 +22,26 @@ static struct poptOption rows[] = {
     {"metrics", 'm', POPT_ARG_STRING, &options.metrics, 0,
      "as in precision@1,reciprocal_rank (default: the usual ones)", "NAME,..."},
     {"base", 'b', POPT_ARG_STRING, &options.base, 0,
-     "compare with this model (default: the model without its head)", "MODEL"},
+     "compare with this model (default: what the model was before it was tuned)", "MODEL"},
     {"sample-size", 0, POPT_ARG_INT, &options.sample_size, 0,
-     "evaluate so many queries, drawn by a fixed seed (default: all)", "N"},
-    {"together", 0, POPT_ARG_NONE, &options.together, 0,
+     "evaluate so many queries (scored: pairs), drawn by the seed (default: all)", "N"},
+    {"repeats", 0, POPT_ARG_INT, &options.repeats, 0,
+     "so many passes, each over another sample; shows mean and standard deviation", "N"},
+    {"seed", 0, POPT_ARG_LONGLONG, &options.seed, 0,
+     "of samples and of the interval (default: 42)", "N"},
+    {"no-distinguish", 0, POPT_ARG_NONE, &options.no_distinguish, 0,
      "pairs: every object is query and candidate (default: a's are queries, b's candidates)", NULL},
     {"micro", 0, POPT_ARG_NONE, &options.micro, 0,
      "also the pooled figures that Quaterion prints", NULL},
     {"precision", 0, POPT_ARG_STRING, &options.precision, 0, "f32 or bf16 (default: as saved)",
      "TYPE"},
+    {"run", 0, POPT_ARG_STRING, &options.run, 0,
+     "write the model's rankings, as trec_eval reads them", "FILE"},
+    {"qrels", 0, POPT_ARG_STRING, &options.qrels, 0,
+     "write what is relevant, as trec_eval reads it", "FILE"},
+    {"depth", 0, POPT_ARG_INT, &options.depth, 0,
+     "candidates a query in the run file (default: 1000; 0: all)", "N"},
+    {"force", 'f', POPT_ARG_NONE, &options.force, 0, "replace existing files", NULL},
     {"json", 'j', POPT_ARG_NONE, &options.json, 0, "print one JSON object", NULL},
     POPT_TABLEEND};
 
@@ -39,28 +52,60 @@ static json_t *number(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+static bool repeated(const akin_evaluation *e)
+{
+    return e->count && !isnan(e->rows[0].deviation);
+}
+
+static void add_row(const akin_evaluation_row *row, json_t *metrics, json_t *base,
+                    json_t *difference)
+{
+    json_object_set_new(metrics, row->name, number(row->value));
+    if (isnan(row->base))
+        return;
+    json_object_set_new(base, row->name, number(row->base));
+    json_object_set_new(difference, row->name,
+                        json_pack("[o, o, o]", number(row->difference), number(row->low),
+                                  number(row->high)));
+}
+
+static void add_deviations(const akin_evaluation *e, json_t *root)
+{
+    json_t *metrics = json_object(), *base = json_object(), *difference = json_object();
+    for (int64_t i = 0; i < e->count; i++) {
+        const akin_evaluation_row *row = &e->rows[i];
+        json_object_set_new(metrics, row->name, number(row->deviation));
+        json_object_set_new(base, row->name, number(row->base_deviation));
+        json_object_set_new(difference, row->name, number(row->difference_deviation));
+    }
+    json_object_set_new(root, "repeats", json_integer(options.repeats));
+    json_object_set_new(root, "deviation",
+                        json_pack("{s:o, s:o, s:o}", "metrics", metrics, "base", base,
+                                  "difference", difference));
+}
+
+/* What no row filled is null: there is no base. */
+static json_t *filled(json_t *map)
+{
+    if (json_object_size(map))
+        return map;
+    json_decref(map);
+    return json_null();
+}
+
 static int print_json(const akin_evaluation *e)
 {
     json_t *root = json_object(), *metrics = json_object(), *base = json_object(),
            *difference = json_object();
-    bool has_base = false;
-    for (int64_t i = 0; i < e->count; i++) {
-        const akin_evaluation_row *row = &e->rows[i];
-        json_object_set_new(metrics, row->name, number(row->value));
-        if (isnan(row->base))
-            continue;
-        has_base = true;
-        json_object_set_new(base, row->name, number(row->base));
-        json_object_set_new(difference, row->name,
-                            json_pack("[o, o, o]", number(row->difference), number(row->low),
-                                      number(row->high)));
-    }
+    for (int64_t i = 0; i < e->count; i++)
+        add_row(&e->rows[i], metrics, base, difference);
     json_object_set_new(root, "metrics", metrics);
-    json_object_set_new(root, "base", has_base ? base : (json_decref(base), json_null()));
-    json_object_set_new(root, "difference",
-                        has_base ? difference : (json_decref(difference), json_null()));
+    json_object_set_new(root, "base", filled(base));
+    json_object_set_new(root, "difference", filled(difference));
     json_object_set_new(root, "queries", json_integer(e->queries));
     json_object_set_new(root, "candidates", json_integer(e->candidates));
+    if (repeated(e))
+        add_deviations(e, root);
     char *text = json_dumps(root, JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(10));
     json_decref(root);
     if (!text)
@@ -70,21 +115,42 @@ static int print_json(const akin_evaluation *e)
     return CLI_DONE;
 }
 
+/* A dash where a figure is not defined. */
+static void print_figure(const char *format, double value, double deviation)
+{
+    char text[64] = "-";
+    if (!isnan(value))
+        snprintf(text, sizeof text, format, value);
+    if (!isnan(value) && !isnan(deviation))
+        snprintf(text + strlen(text), sizeof text - strlen(text), " ± %.4f", deviation);
+    int width = isnan(deviation) ? 8 : isnan(value) ? 17 : 18; /* ± is two bytes */
+    printf(" %*s", width, text);
+}
+
+static void print_row(const akin_evaluation_row *row)
+{
+    printf("%-24s", row->name);
+    print_figure("%.4f", row->base, row->base_deviation);
+    print_figure("%.4f", row->value, row->deviation);
+    if (!isnan(row->difference)) {
+        printf("   ");
+        print_figure("%+.4f", row->difference, row->difference_deviation);
+    }
+    if (!isnan(row->low))
+        printf("   %+.4f .. %+.4f", row->low, row->high);
+    putchar('\n');
+}
+
 static int print_table(const akin_evaluation *e)
 {
-    printf("%lld queries, %lld candidates\n", (long long)e->queries, (long long)e->candidates);
-    printf("%-24s %8s %8s %11s   %s\n", "metric", "base", "tuned", "difference", "95 % interval");
-    for (int64_t i = 0; i < e->count; i++) {
-        const akin_evaluation_row *row = &e->rows[i];
-        if (isnan(row->base))
-            printf("%-24s %8s %8.4f\n", row->name, "-", row->value);
-        else if (isnan(row->low))
-            printf("%-24s %8.4f %8.4f %+11.4f\n", row->name, row->base, row->value,
-                   row->difference);
-        else
-            printf("%-24s %8.4f %8.4f %+11.4f   %+.4f .. %+.4f\n", row->name, row->base,
-                   row->value, row->difference, row->low, row->high);
-    }
+    int width = repeated(e) ? 17 : 8;
+    printf("%lld queries, %lld candidates", (long long)e->queries, (long long)e->candidates);
+    if (repeated(e))
+        printf("; mean ± standard deviation of %d passes", options.repeats);
+    printf("\n%-24s %*s %*s    %*s%s\n", "metric", width, "base", width, "tuned", width + 2,
+           "difference", repeated(e) ? "" : " 95 % interval");
+    for (int64_t i = 0; i < e->count; i++)
+        print_row(&e->rows[i]);
     return CLI_DONE;
 }
 
@@ -101,28 +167,42 @@ static int kind_of(const char *text)
 
 #define MAX_METRICS 32
 
-static akin_evaluator_options make_options(const char **names)
+/* The pieces of --metrics; -1: more than there is room for. */
+static int split_metrics(const char **names)
 {
-    akin_evaluator_options o = akin_evaluator_defaults();
     char *save = NULL;
     int count = 0;
     char *name = options.metrics ? strtok_r(options.metrics, ",", &save) : NULL;
-    for (; name && count < MAX_METRICS; name = strtok_r(NULL, ",", &save))
+    for (; name; name = strtok_r(NULL, ",", &save)) {
+        if (count == MAX_METRICS)
+            return -1;
         names[count++] = name;
+    }
+    return count;
+}
+
+static akin_evaluator_options make_options(const char *const *names, int count)
+{
+    akin_evaluator_options o = akin_evaluator_defaults();
     o.metrics = (akin_metric_list){names, count};
     o.sample_size = options.sample_size;
-    o.distinguish = !options.together;
+    o.repeats = options.repeats;
+    o.seed = (uint64_t)options.seed;
+    o.distinguish = !options.no_distinguish;
     o.micro = options.micro;
+    o.run = options.run;
+    o.qrels = options.qrels;
+    o.run_depth = options.depth;
+    o.replace = options.force;
     return o;
 }
 
 static akin_status evaluate(akin_evaluation **out, akin_context *context, const akin_model *model,
-                            const akin_model *base, int kind, akin_error *error)
+                            const akin_model *base, int kind, const akin_evaluator_options *o,
+                            akin_error *error)
 {
-    const char *names[MAX_METRICS];
-    akin_evaluator_options o = make_options(names);
     if (kind == AKIN_EVALUATE_BEIR)
-        return akin_evaluate_beir(out, model, base, options.data, &o, error);
+        return akin_evaluate_beir(out, model, base, options.data, o, error);
     akin_fields fields = {0};
     akin_dataset *dataset = NULL;
     akin_status status = cli_fields(options.fields, &fields, error);
@@ -131,25 +211,43 @@ static akin_status evaluate(akin_evaluation **out, akin_context *context, const 
                                    kind == AKIN_EVALUATE_GROUPS ? AKIN_GROUPS : AKIN_PAIRS,
                                    &fields, error);
     if (!status)
-        status = akin_evaluate(out, model, base, (akin_evaluation_kind)kind, dataset, &o, error);
+        status = akin_evaluate(out, model, base, (akin_evaluation_kind)kind, dataset, o, error);
     akin_dataset_free(dataset);
     return status;
 }
 
-static int run(akin_context *context, const char **arguments, int count)
+static int check_usage(int count, int kind, int metric_count)
 {
-    akin_error error = {0};
-    akin_precision precision;
-    int kind = kind_of(options.samples);
     if (count != 1)
         return cli_usage("evaluate", "evaluate wants one model, found %d arguments", count);
     if (!options.data)
         return cli_usage("evaluate", "--data is missing: the labelled data to evaluate on");
     if (kind < 0)
         return cli_usage("evaluate", "--samples must be pairs, groups, scored or beir");
+    if (metric_count < 0)
+        return cli_usage("evaluate", "--metrics names more than %d", MAX_METRICS);
     if (options.sample_size < 0)
         return cli_usage("evaluate", "--sample-size is %d, must be at least 1 (0: all)",
                          options.sample_size);
+    if (options.repeats < 1 || (options.repeats > 1 && !options.sample_size))
+        return cli_usage("evaluate", "--repeats is %d, must be at least 1 and, above that, stand "
+                                     "with a --sample-size: else all passes are equal",
+                         options.repeats);
+    if (options.depth < 0)
+        return cli_usage("evaluate", "--depth is %d, must be at least 1 (0: all)", options.depth);
+    return CLI_DONE;
+}
+
+static int run(akin_context *context, const char **arguments, int count)
+{
+    akin_error error = {0};
+    akin_precision precision;
+    const char *names[MAX_METRICS];
+    int kind = kind_of(options.samples), metric_count = split_metrics(names);
+    int usage = check_usage(count, kind, metric_count);
+    if (usage)
+        return usage;
+    akin_evaluator_options o = make_options(names, metric_count);
     akin_model *model = NULL, *base = NULL;
     akin_evaluation *evaluation = NULL;
     akin_status status = cli_precision(options.precision, &precision, &error);
@@ -158,7 +256,7 @@ static int run(akin_context *context, const char **arguments, int count)
     if (!status && options.base)
         status = akin_model_load(&base, context, options.base, precision, &error);
     if (!status)
-        status = evaluate(&evaluation, context, model, base, kind, &error);
+        status = evaluate(&evaluation, context, model, base, kind, &o, &error);
     cli_end_progress();
     int result = status ? cli_fail(&error)
                         : options.json ? print_json(evaluation) : print_table(evaluation);
@@ -174,7 +272,8 @@ const cli_command cli_evaluate = {
     .summary = "measure a model on labelled data, beside its base",
     .description =
         "Computes retrieval metrics (pairs, groups, beir) or correlations (scored) of the model and "
-        "of its base, their difference and a bootstrap 95 % interval over queries.",
+        "of its base, their difference and a bootstrap 95 % interval over queries. --run and --qrels "
+        "write what trec_eval reads.",
     .example = "akin evaluate faq-model --data faq-test.jsonl --samples pairs",
     .options = rows,
     .run = run};

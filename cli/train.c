@@ -75,6 +75,13 @@ static bool is_recipe(const char *path)
     return cli_has_suffix(path, ".yaml") || cli_has_suffix(path, ".yml");
 }
 
+static akin_status too_many_sets(akin_error *error)
+{
+    *error = (akin_error){.status = AKIN_ERR_ARGUMENT};
+    snprintf(error->message, sizeof error->message, "--set is there more than %d times", MAX_SETS);
+    return AKIN_ERR_ARGUMENT;
+}
+
 static akin_status open_recipe(akin_recipe **recipe, akin_context *context, const char *path,
                                assignments *list, akin_error *error)
 {
@@ -86,8 +93,12 @@ static akin_status open_recipe(akin_recipe **recipe, akin_context *context, cons
             assign(list, "data.samples", options.samples);
         status = assign_fields(list, error);
     }
-    for (char **set = options.sets; set && *set && list->count < MAX_SETS; set++)
-        list->text[list->count++] = *set;
+    for (char **set = options.sets; set && *set && !status; set++) {
+        if (list->count == MAX_SETS)
+            status = too_many_sets(error);
+        else
+            list->text[list->count++] = *set;
+    }
     if (!status)
         status = akin_recipe_open(recipe, context, is_recipe(path) ? path : NULL, list->text,
                                   list->count, error);

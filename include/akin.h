@@ -709,6 +709,9 @@ typedef struct akin_evaluation_row {
     double value;       /* of the model */
     double base;        /* NaN where there is no base */
     double difference, low, high; /* value - base and its bootstrap 95 % interval */
+    /* Of repeated passes, whose means are above: standard deviations between them, without an
+       interval. NaN for one pass. */
+    double deviation, base_deviation, difference_deviation;
 } akin_evaluation_row;
 
 typedef struct akin_evaluation {
@@ -727,16 +730,24 @@ typedef enum akin_evaluation_kind {
 typedef struct akin_evaluator_options {
     size_t size;
     akin_metric_list metrics; /* count 0: the kind's usual ones */
-    int64_t sample_size;      /* 0: everything */
+    int64_t sample_size;      /* so many queries (scored: pairs), drawn by `seed`; 0: everything */
     bool distinguish;         /* pairs, true: queries are the a's, candidates the b's */
     bool micro;               /* r_precision and reciprocal rank pooled, as Quaterion prints them */
     int64_t resamples;        /* 1000, of the bootstrap */
     uint64_t seed;            /* 42 */
+    int64_t repeats;          /* 1: passes, each over a sample of its own (seed, seed + 1, ...) */
+    /* NULL, or where files for trec_eval are written: the model's candidates ("qid Q0 docid rank
+       score tag") and the relevant ones ("qid 0 docid gain"). One pass; not for scored pairs. */
+    const char *run, *qrels;
+    int64_t run_depth;        /* 1000 candidates a query at most; 0: all */
+    bool replace;             /* false: a file that exists is AKIN_ERR_EXISTS */
 } akin_evaluator_options;
 
 AKIN_API akin_evaluator_options akin_evaluator_defaults(void);
 
-/* `base` NULL: the base that the model's directory names is used where it can be loaded. */
+/* `base` NULL: the model without its head; where encoders were trained, the base that its directory
+   names, if that can be loaded. A model that is no tuned one has no base. A data set without any
+   relevant candidate is AKIN_ERR_MISMATCH. */
 AKIN_API akin_status akin_evaluate(akin_evaluation **out, const akin_model *model,
                                    const akin_model *base, akin_evaluation_kind kind,
                                    const akin_dataset *dataset,

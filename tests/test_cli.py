@@ -95,6 +95,10 @@ def wrong_usage():
         (["evaluate", "tiny"], "--data is missing"),
         (["evaluate", "tiny", "--data", "pairs.jsonl"], "--samples must be"),
         (["evaluate", "tiny", "--data", "pairs.jsonl", "--samples", "frob"], "--samples must be"),
+        (["evaluate", "tiny", "--data", "pairs.jsonl", "--samples", "pairs", "--repeats", "2"],
+         "--sample-size"),
+        (["evaluate", "tiny", "--data", "pairs.jsonl", "--samples", "pairs", "--depth", "-1"],
+         "--depth is -1"),
         (["encode"], "found 0 arguments"),
         (["encode", "tiny", "a", "b"], "found 3 arguments"),
         (["index", "tiny"], "found 1 arguments"),
@@ -209,6 +213,38 @@ def evaluate_as_table_and_json():
     assert alone["metrics"] == result["base"], "the base is not the plain folder"
     few = json.loads(akin(*words, "--json", "--sample-size", "10", "-m", "precision@3")[0])
     assert few["queries"] == 10 and list(few["metrics"]) == ["precision@3"], few
+
+
+@case
+def evaluate_samples_and_files():
+    words = ("evaluate", "first", "--data", "pairs.jsonl", "--samples", "pairs")
+    result = json.loads(akin(*words, "--json", "--repeats", "3", "--sample-size", "9", "--seed",
+                             "5")[0])
+    assert result["repeats"] == 3 and set(result["deviation"]) == {"metrics", "base", "difference"}
+    assert set(result["deviation"]["metrics"]) == set(result["metrics"]), result
+    out, _ = akin(*words, "--repeats", "2", "--sample-size", "9")
+    assert "passes" in out and "±" in out and "95 %" not in out, out
+    both = json.loads(akin(*words, "--json", "--no-distinguish", "--micro")[0])
+    assert both["queries"] == both["candidates"] == 150 and "micro_r_precision" in both["metrics"]
+    akin(*words, "--run", "run.txt", "--qrels", "qrels.txt", "--depth", "4")
+    run = [line.split() for line in open("run.txt")]
+    assert len(run) == 4 * 75 and run[0][1] == "Q0" and run[3][3] == "4", run[:4]
+    assert [line.split() for line in open("qrels.txt")][4] == ["a5", "0", "b5", "1"]
+    akin(*words, "--run", "run.txt", status=1, says="run.txt exists already")
+    akin(*words, "--run", "run.txt", "--force")
+    lines("apart.jsonl", [{**pair, "score": 0} for pair in PAIRS])
+    akin("evaluate", "first", "--data", "apart.jsonl", "--samples", "pairs", status=1,
+         says="apart.jsonl: none of the 75 queries has a relevant candidate")
+
+
+@case
+def nothing_is_dropped_silently():
+    words = ("evaluate", "first", "--data", "pairs.jsonl", "--samples", "pairs")
+    akin(*words, "-m", ",".join(f"recall@{k}" for k in range(1, 34)), status=2,
+         says="--metrics names more than 32")
+    sets = [word for _ in range(257) for word in ("--set", "train.epochs=1")]
+    train("x", *sets, status=1, says="--set is there more than 256 times")
+    assert not os.path.exists("x")
 
 
 @case

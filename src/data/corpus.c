@@ -247,6 +247,11 @@ int64_t ak_names_find(const ak_names *names, const char *name)
     return -1;
 }
 
+const char *ak_names_at(const ak_names *names, int64_t number)
+{
+    return names->name[number];
+}
+
 void ak_names_table_free(ak_names *names)
 {
     if (!names)

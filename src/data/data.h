@@ -55,6 +55,7 @@ int64_t ak_corpus_line(const akin_corpus *corpus, int64_t index); /* of its file
 typedef struct ak_names ak_names;
 akin_status ak_corpus_names(ak_names **out, const akin_corpus *corpus, akin_error *error);
 int64_t ak_names_find(const ak_names *names, const char *name);
+const char *ak_names_at(const ak_names *names, int64_t number);
 void ak_names_table_free(ak_names *names);
 
 /* ---- sample table: labels and content numbers of a whole data set, read once ---- */

@@ -149,18 +149,27 @@ static akin_status read_qrels(qrels *q, const beir *b, const char *folder, akin_
 
 /* ---- the whole ---- */
 
-static akin_status evaluate(ak_evaluator *e, beir *b, const qrels *q, int64_t *queries,
-                            akin_error *error)
+typedef struct judged {
+    const beir *folder;
+    const qrels *judgements;
+    const char *name;
+} judged;
+
+static const char *own_name(const void *user, int64_t content, akin_arena *arena)
 {
-    static const char *const usual[] = {"ndcg@10", "recall@100", "map@100", "reciprocal_rank@10",
-                                        "precision@1"};
+    const beir *b = user;
+    (void)arena;
+    return content < b->query_count ? ak_names_at(b->query_names, content)
+                                    : ak_names_at(b->document_names, content - b->query_count);
+}
+
+static akin_status pass(ak_evaluator *e, void *user, uint64_t seed, akin_error *error)
+{
+    const judged *data = user;
+    const beir *b = data->folder;
+    const qrels *q = data->judgements;
     ak_trial trial;
-    ak_contents contents = {.count = b->query_count + b->document_count,
-                            .keys = b->keys,
-                            .object = content,
-                            .user = b};
-    AK_TRY(ak_evaluator_metrics(e, usual, 5, AKIN_METRIC_RANKING, error));
-    AK_TRY(ak_evaluator_embed(e, &contents, error));
+    ak_ids ids = {own_name, b};
     ak_judgements judgements = {.count = q->count,
                                 .queries = b->query_count,
                                 .documents = b->document_count,
@@ -168,10 +177,23 @@ static akin_status evaluate(ak_evaluator *e, beir *b, const qrels *q, int64_t *q
                                 .document = q->document,
                                 .score = q->score,
                                 .keys = b->keys};
-    AK_TRY(ak_trial_of_judgements(&trial, &judgements, e->options->sample_size, e->options->seed,
-                                  e->arena, error));
-    *queries = trial.relevance.queries;
-    return ak_evaluator_rank(e, &trial, error);
+    AK_TRY(ak_trial_of_judgements(&trial, &judgements, e->options.sample_size, seed, e->scratch,
+                                  error));
+    return ak_evaluator_rank(e, &trial, data->name, &ids, error);
+}
+
+static akin_status evaluate(ak_evaluator *e, judged *data, akin_error *error)
+{
+    static const char *const usual[] = {"ndcg@10", "recall@100", "map@100", "reciprocal_rank@10",
+                                        "precision@1"};
+    const beir *b = data->folder;
+    ak_contents contents = {.count = b->query_count + b->document_count,
+                            .keys = b->keys,
+                            .object = content,
+                            .user = (void *)b};
+    AK_TRY(ak_evaluator_metrics(e, usual, 5, AKIN_METRIC_RANKING, error));
+    AK_TRY(ak_evaluator_embed(e, &contents, error));
+    return ak_evaluator_run(e, pass, data, error);
 }
 
 static akin_status open_folder(beir *b, const akin_model *model, const char *folder,
@@ -195,7 +217,7 @@ akin_status akin_evaluate_beir(akin_evaluation **out, const akin_model *model,
     ak_evaluator e;
     beir b = {0};
     qrels q = {0};
-    int64_t queries = 0;
+    judged data = {&b, &q, folder};
     *out = NULL;
     akin_status status = ak_evaluation_begin(&e, model, base, options, error);
     if (!status)
@@ -203,12 +225,12 @@ akin_status akin_evaluate_beir(akin_evaluation **out, const akin_model *model,
     if (!status)
         status = read_qrels(&q, &b, folder, error);
     if (!status)
-        status = evaluate(&e, &b, &q, &queries, error);
+        status = evaluate(&e, &data, error);
     free_qrels(&q);
     ak_names_table_free(b.query_names);
     ak_names_table_free(b.document_names);
     akin_corpus_free(b.queries);
     akin_corpus_free(b.documents);
     ak_free(b.keys);
-    return ak_evaluation_end(out, &e, queries, b.document_count, status, error);
+    return ak_evaluation_end(out, &e, status, error);
 }

@@ -47,7 +47,7 @@ void ak_metric_values(const ak_metric *metric, const akin_ranking *rankings, int
 /* The value of one scored metric. */
 akin_status ak_metric_score(const ak_metric *metric, const float *similarity, const float *label,
                             int64_t n, akin_arena *arena, double *value, akin_error *error);
-double ak_mean(const double *values, int64_t n); /* without the NaNs; 0 if nothing counts */
+double ak_mean(const double *values, int64_t n); /* without the NaNs; NaN if nothing counts */
 
 /* ---- rankings.c: exact ranks of the relevant candidates, by tiles: memory is O(queries' relevant)
    and one tile, never queries x candidates ---- */

@@ -5,6 +5,11 @@ static akin_status check_kind(akin_evaluation_kind kind, const akin_dataset *dat
                               akin_error *error)
 {
     akin_sample_kind wanted = kind == AKIN_EVALUATE_GROUPS ? AKIN_GROUPS : AKIN_PAIRS;
+    if (kind < AKIN_EVALUATE_PAIRS || kind > AKIN_EVALUATE_BEIR)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "the kind of evaluation is %d, must be AKIN_EVALUATE_PAIRS, _GROUPS or "
+                       "_SCORED",
+                       (int)kind);
     if (kind == AKIN_EVALUATE_BEIR)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "a BEIR folder is evaluated by akin_evaluate_beir");
     if (akin_dataset_kind(dataset) == wanted)
@@ -31,25 +36,70 @@ static akin_status choose_metrics(ak_evaluator *e, akin_evaluation_kind kind,
     return ak_evaluator_metrics(e, scored, binary ? 6 : 2, AKIN_METRIC_SCORED, error);
 }
 
-static akin_status evaluate(ak_evaluator *e, akin_evaluation_kind kind, const ak_table *table,
-                            const akin_dataset *dataset, int64_t *queries, int64_t *candidates,
-                            akin_error *error)
+typedef struct labelled {
+    akin_evaluation_kind kind;
+    const ak_table *table;
+    const akin_dataset *dataset;
+} labelled;
+
+/* A content's place in the data: "a17" is the a of sample 17, "17" a group's. From 1 on, like a
+   file's lines. */
+static const char *place_name(const void *user, int64_t content, akin_arena *arena)
 {
-    ak_table_source source = {table, dataset};
-    ak_contents contents = ak_table_contents(&source);
-    AK_TRY(choose_metrics(e, kind, table, error));
-    AK_TRY(ak_evaluator_embed(e, &contents, error));
-    if (kind == AKIN_EVALUATE_SCORED) {
-        *queries = *candidates = table->count;
-        return ak_evaluator_score(e, table->content, table->content + 1, 2, table->score,
-                                  table->count, error);
+    const ak_table *table = user;
+    int64_t sample = table->first_sample[content];
+    const char *side = table->kind == AKIN_GROUPS                 ? ""
+                       : table->content[2 * sample] == content ? "a"
+                                                                  : "b";
+    return ak_arena_format(arena, "%s%lld", side, (long long)sample + 1);
+}
+
+/* Pairs drawn by the seed; all of them where no sample is wanted. */
+static akin_status score_sample(ak_evaluator *e, const ak_table *table, uint64_t seed,
+                                akin_error *error)
+{
+    enum { STREAM = 0x7061697273 };
+    int64_t n = table->count, wanted = e->options.sample_size;
+    int64_t kept = wanted && wanted < n ? wanted : n;
+    int64_t *order = ak_arena_new(e->scratch, int64_t, n);
+    int64_t *a = ak_arena_new(e->scratch, int64_t, kept);
+    int64_t *b = ak_arena_new(e->scratch, int64_t, kept);
+    float *score = ak_arena_new(e->scratch, float, kept);
+    if (!order || !a || !b || !score)
+        return ak_fail_memory(error);
+    if (kept < n)
+        ak_random_permutation(seed, STREAM, order, n);
+    for (int64_t i = 0; i < kept; i++) {
+        int64_t sample = kept < n ? order[i] : i;
+        a[i] = table->content[2 * sample];
+        b[i] = table->content[2 * sample + 1];
+        score[i] = table->score[sample];
     }
+    return ak_evaluator_score(e, a, b, score, kept, error);
+}
+
+static akin_status pass(ak_evaluator *e, void *user, uint64_t seed, akin_error *error)
+{
+    const labelled *data = user;
     ak_trial trial;
-    AK_TRY(ak_trial_of_table(&trial, table, e->options->distinguish, e->options->sample_size,
-                             e->options->seed, e->arena, error));
-    *queries = trial.relevance.queries;
-    *candidates = trial.candidates;
-    return ak_evaluator_rank(e, &trial, error);
+    ak_ids ids = {place_name, data->table};
+    if (data->kind == AKIN_EVALUATE_SCORED)
+        return score_sample(e, data->table, seed, error);
+    AK_TRY(ak_trial_of_table(&trial, data->table, e->options.distinguish, e->options.sample_size,
+                             seed, e->scratch, error));
+    return ak_evaluator_rank(e, &trial, ak_dataset_name(data->dataset), &ids, error);
+}
+
+static akin_status evaluate(ak_evaluator *e, labelled *data, akin_error *error)
+{
+    ak_table_source source = {data->table, data->dataset};
+    ak_contents contents = ak_table_contents(&source);
+    if (data->kind == AKIN_EVALUATE_SCORED && (e->options.run || e->options.qrels))
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "scored pairs have no rankings to be written to a run or qrels file");
+    AK_TRY(choose_metrics(e, data->kind, data->table, error));
+    AK_TRY(ak_evaluator_embed(e, &contents, error));
+    return ak_evaluator_run(e, pass, data, error);
 }
 
 akin_status akin_evaluate(akin_evaluation **out, const akin_model *model, const akin_model *base,
@@ -59,14 +109,14 @@ akin_status akin_evaluate(akin_evaluation **out, const akin_model *model, const 
     ak_evaluator e;
     ak_table *table = NULL;
     bool reused;
-    int64_t queries = 0, candidates = 0;
     *out = NULL;
     AK_TRY(check_kind(kind, dataset, error));
     akin_status status = ak_evaluation_begin(&e, model, base, options, error);
     if (!status)
         status = ak_labels_table(&table, model, dataset, &reused, error);
+    labelled data = {kind, table, dataset};
     if (!status)
-        status = evaluate(&e, kind, table, dataset, &queries, &candidates, error);
+        status = evaluate(&e, &data, error);
     ak_table_free(table);
-    return ak_evaluation_end(out, &e, queries, candidates, status, error);
+    return ak_evaluation_end(out, &e, status, error);
 }

@@ -3,38 +3,66 @@
 #define AK_EVAL_EVALUATOR_H
 
 #include "eval/registry.h"
-#include "eval/trial.h"
+#include "eval/trec.h"
 #include "features/features.h"
 
 #define AK_MAX_EVALUATED 32
+#define AK_MAX_ROWS (AK_MAX_EVALUATED + 2) /* and the two pooled figures */
+
+/* One figure of one pass. */
+typedef struct ak_pass_figure {
+    double value, base, difference;
+} ak_pass_figure;
 
 /* An evaluation under way. `tuned` and `base` have a row per content; base.data NULL: no base. */
 typedef struct ak_evaluator {
-    const akin_model *model, *base_model; /* base_model NULL: the model without its head */
-    const akin_evaluator_options *options;
-    akin_arena *arena; /* of the result */
+    const akin_model *model, *base_model; /* base_model NULL: none but, perhaps, `without_head` */
+    akin_model *own_base;                 /* loaded for this evaluation, else NULL */
+    bool without_head;                    /* the base is the model's encoders alone */
+    akin_evaluator_options options;
+    akin_arena *arena;   /* of the result */
+    akin_arena *scratch; /* of a pass */
     ak_metric metrics[AK_MAX_EVALUATED];
     int metric_count;
     akin_matrix tuned, base;
+    int64_t queries, candidates; /* of a pass */
+    int64_t pass;                /* 0 .. repeats - 1 */
+    ak_pass_figure *figures;     /* repeats x AK_MAX_ROWS */
     akin_evaluation_row *rows;
     int64_t row_count;
 } ak_evaluator;
 
+/* Options are checked; a base is looked for: see base.c. */
+akin_status ak_evaluation_begin(ak_evaluator *e, const akin_model *model, const akin_model *base,
+                                const akin_evaluator_options *options, akin_error *error);
 /* The metrics asked for, or `usual`; all of one kind. */
 akin_status ak_evaluator_metrics(ak_evaluator *e, const char *const *usual, int usual_count,
                                  akin_metric_kind kind, akin_error *error);
 /* tuned and base of the contents; keys of base_model's own are made where it differs. */
 akin_status ak_evaluator_embed(ak_evaluator *e, const ak_contents *contents, akin_error *error);
-/* Rows of ranking metrics. */
-akin_status ak_evaluator_rank(ak_evaluator *e, const ak_trial *trial, akin_error *error);
-/* Rows of scored metrics: pair i is contents a[i * stride], b[i * stride]. */
-akin_status ak_evaluator_score(ak_evaluator *e, const int64_t *a, const int64_t *b, int64_t stride,
+
+/* One pass over the data, whose samples are drawn by `seed`: calls one of the two below. */
+typedef akin_status ak_pass_function(ak_evaluator *e, void *user, uint64_t seed,
+                                     akin_error *error);
+/* All passes, and what comes of them. */
+akin_status ak_evaluator_run(ak_evaluator *e, ak_pass_function *pass, void *user,
+                             akin_error *error);
+/* Ranking metrics, and TREC files if they are asked for. `name`: of the data, for messages. */
+akin_status ak_evaluator_rank(ak_evaluator *e, const ak_trial *trial, const char *name,
+                              const ak_ids *ids, akin_error *error);
+/* Scored metrics: pair i is contents a[i], b[i]. */
+akin_status ak_evaluator_score(ak_evaluator *e, const int64_t *a, const int64_t *b,
                                const float *label, int64_t n, akin_error *error);
 
 /* The result owns the arena. */
-akin_status ak_evaluation_begin(ak_evaluator *e, const akin_model *model, const akin_model *base,
-                                const akin_evaluator_options *options, akin_error *error);
-akin_status ak_evaluation_end(akin_evaluation **out, ak_evaluator *e, int64_t queries,
-                              int64_t candidates, akin_status status, akin_error *error);
+akin_status ak_evaluation_end(akin_evaluation **out, ak_evaluator *e, akin_status status,
+                              akin_error *error);
+
+/* ---- base.c ---- */
+
+/* What a model was before it was tuned, by what it is itself: *without_head, or a model that is
+   loaded (*loaded, the caller's), or neither: there is no base. */
+akin_status ak_find_base(akin_model **loaded, bool *without_head, const akin_model *model,
+                         akin_error *error);
 
 #endif

@@ -152,5 +152,5 @@ double ak_mean(const double *values, int64_t n)
             count++;
         }
     }
-    return count ? sum / (double)count : 0;
+    return count ? sum / (double)count : NAN;
 }

@@ -2,6 +2,7 @@
 #include "train/train.h"
 
 #include <math.h>
+#include <string.h>
 
 #define CHUNK 4096 /* contents that go through the head at once */
 
@@ -85,6 +86,19 @@ static akin_status embed_contents(akin_training *t, bool base, akin_matrix y, ak
     return AKIN_OK;
 }
 
+/* NaN: no query of the validation set has a relevant candidate. */
+static akin_status set_metric(akin_training *t, int number, double value, akin_error *error)
+{
+    const char *name = t->metrics[number].name;
+    ak_run_figure(t, name)->value = value;
+    if (isnan(value) && strcmp(name, t->trainer.monitor) == 0)
+        return ak_fail(error, AKIN_ERR_MISMATCH,
+                       "%s: no query of the validation data has a relevant candidate, so that "
+                       "\"%s\" cannot tell the best epoch",
+                       ak_dataset_name(t->validation.dataset), name);
+    return AKIN_OK;
+}
+
 static akin_status metrics(akin_training *t, bool base, akin_error *error)
 {
     akin_arena *arena;
@@ -104,7 +118,7 @@ static akin_status metrics(akin_training *t, bool base, akin_error *error)
         status = ak_fail_memory(error);
     for (int i = 0; i < t->metric_count && !status; i++) {
         ak_metric_values(&t->metrics[i], rankings, trial.relevance.queries, values);
-        ak_run_figure(t, t->metrics[i].name)->value = ak_mean(values, trial.relevance.queries);
+        status = set_metric(t, i, ak_mean(values, trial.relevance.queries), error);
     }
     ak_arena_free(arena);
     return status;
