@@ -421,23 +421,49 @@ void ak_log_close(ak_log *log)
 
 /* ---- locks ---- */
 
-akin_status ak_lock(int *lock, const char *path, bool wait, akin_error *error)
+/* A file may be removed and made again while somebody waits for its lock: only the lock of the file
+   that stands under the name counts. */
+static bool is_still_there(int file, const char *path)
+{
+    struct stat held, named;
+    return fstat(file, &held) == 0 && stat(path, &named) == 0 && held.st_dev == named.st_dev &&
+           held.st_ino == named.st_ino;
+}
+
+static akin_status lock_file(int *lock, const char *path, int how, akin_error *error)
 {
     *lock = -1;
-    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666), result;
-    if (file < 0)
-        return fail(error, "lock", path);
-    do
-        result = flock(file, LOCK_EX | (wait ? 0 : LOCK_NB));
-    while (result && errno == EINTR);
-    if (result) {
-        akin_status status = errno == EWOULDBLOCK
-                                 ? ak_fail(error, AKIN_ERR_EXISTS, "%s is in use", path)
-                                 : fail(error, "lock", path);
+    for (;;) {
+        int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666), result;
+        if (file < 0)
+            return fail(error, "lock", path);
+        do
+            result = flock(file, how);
+        while (result && errno == EINTR);
+        if (result) {
+            akin_status status = errno == EWOULDBLOCK
+                                     ? ak_fail(error, AKIN_ERR_EXISTS, "%s is in use", path)
+                                     : fail(error, "lock", path);
+            close(file);
+            return status;
+        }
+        if (is_still_there(file, path)) {
+            *lock = file;
+            return AKIN_OK;
+        }
         close(file);
-        return status;
     }
-    *lock = file;
+}
+
+akin_status ak_lock(int *lock, const char *path, bool wait, akin_error *error)
+{
+    return lock_file(lock, path, LOCK_EX | (wait ? 0 : LOCK_NB), error);
+}
+
+akin_status ak_lock_shared(int *lock, const char *path, akin_error *error)
+{
+    AK_TRY(lock_file(lock, path, LOCK_SH, error));
+    (void)futimens(*lock, NULL);
     return AKIN_OK;
 }
 
@@ -445,4 +471,9 @@ void ak_unlock(int lock)
 {
     if (lock >= 0)
         close(lock);
+}
+
+void ak_touch(const char *path)
+{
+    (void)utimensat(AT_FDCWD, path, NULL, 0);
 }

@@ -72,7 +72,12 @@ char *ak_cache_folder(void);
 /* Advisory lock on a file (created); one writer at a time. *lock is -1 on failure, which is
    AKIN_ERR_EXISTS when another one holds it and `wait` is false. */
 akin_status ak_lock(int *lock, const char *path, bool wait, akin_error *error);
+/* Waits until nobody holds ak_lock on the file (created), then keeps others from getting it; any
+   number may share it. The file's time becomes now. */
+akin_status ak_lock_shared(int *lock, const char *path, akin_error *error);
 void ak_unlock(int lock);
+/* The file's modification time becomes now: it was used. What cannot be touched is left alone. */
+void ak_touch(const char *path);
 
 /* gzip: unpacks `path` to `target` (written atomically). */
 akin_status ak_gunzip(const char *path, const char *target, akin_error *error);

@@ -28,6 +28,14 @@ ak_hash ak_hash_combine(ak_hash a, ak_hash b)
     return ak_hash_bytes(words, sizeof words);
 }
 
+ak_hash ak_hash_combine_all(const ak_hash *hashes, int64_t count)
+{
+    ak_hash all = hashes[0];
+    for (int64_t i = 1; i < count; i++)
+        all = ak_hash_combine(all, hashes[i]);
+    return all;
+}
+
 bool ak_hash_equal(ak_hash a, ak_hash b)
 {
     return a.low == b.low && a.high == b.high;

@@ -9,6 +9,7 @@ typedef akin_hash ak_hash; /* two 64-bit words, see akin.h */
 ak_hash ak_hash_bytes(const void *data, size_t size);
 ak_hash ak_hash_text(const char *text);
 ak_hash ak_hash_combine(ak_hash a, ak_hash b); /* depends on the order */
+ak_hash ak_hash_combine_all(const ak_hash *hashes, int64_t count); /* of one: itself */
 bool ak_hash_equal(ak_hash a, ak_hash b);
 int ak_hash_compare(ak_hash a, ak_hash b);
 
