@@ -471,6 +471,29 @@ AKIN_API int64_t akin_encoder_dim(const akin_encoder *encoder);
 AKIN_API const akin_encoder_class *akin_encoder_type(const akin_encoder *encoder);
 AKIN_API void *akin_encoder_self(const akin_encoder *encoder);
 
+typedef enum akin_cache_precision {
+    AKIN_CACHE_F32,
+    AKIN_CACHE_BF16, /* half the room; cosine with the vector itself >= 0.99999 */
+    AKIN_CACHE_INT8, /* a quarter of it; a scale for each vector */
+} akin_cache_precision;
+
+/* How a frozen encoder's outputs are kept. Vectors are found by a key: the hash of what the encoder
+   reads of the object, or what `key` says. Equal keys are one object, to the losses too. */
+typedef struct akin_cache_options {
+    size_t size;
+    bool enabled;                   /* true: computed once and kept */
+    akin_cache_precision precision; /* AKIN_CACHE_F32 */
+    /* NULL: as said. Called by several threads at once; it and `user` outlive the encoder. Labels
+       of data sets are not kept for encoders that have it: nobody knows what it reads. */
+    akin_status (*key)(void *user, akin_object object, akin_hash *key, akin_error *error);
+    void *user;
+} akin_cache_options;
+AKIN_API akin_cache_options akin_cache_defaults(void);
+/* Before the encoder becomes part of a model. In recipes: cache, cache_precision, cache_key (the
+   member of a record that is the key). */
+AKIN_API akin_status akin_encoder_set_cache(akin_encoder *encoder,
+                                            const akin_cache_options *options, akin_error *error);
+
 AKIN_API akin_status akin_head_create(akin_head **out, akin_context *context, const char *type,
                                       const char *options, int64_t input_dim, akin_error *error);
 AKIN_API void akin_head_free(akin_head *head);
@@ -546,11 +569,6 @@ typedef struct akin_metric_list {
     int count;
 } akin_metric_list;
 
-typedef struct akin_cache_options {
-    size_t size;
-    bool enabled; /* true: frozen encoders' outputs are computed once and kept */
-} akin_cache_options;
-
 typedef struct akin_results {
     size_t size;
     bool validation;
@@ -579,6 +597,8 @@ typedef struct akin_trainable {
     akin_status (*configure_optimizer)(void *user, akin_optimizer_options *options,
                                        akin_error *error);
     akin_status (*configure_metrics)(void *user, akin_metric_list *metrics, akin_error *error);
+    /* Gets the defaults. They hold for encoders that akin_encoder_set_cache was not called for;
+       `enabled` false holds for all. Default: akin_cache_defaults(). */
     akin_status (*configure_cache)(void *user, akin_cache_options *options, akin_error *error);
     /* After every training and validation step. */
     void (*process_results)(void *user, const akin_results *results);
@@ -792,6 +812,49 @@ AKIN_API akin_object akin_index_document(const akin_index *index, int64_t id);
 AKIN_API akin_status akin_index_search(const akin_index *index, const float *queries,
                                        int64_t count, int64_t k, akin_hit *hits,
                                        akin_error *error);
+
+/* ---- 12. The cache folder ------------------------------------------------------------------------ */
+
+/* Something of the cache folder. Everything in it can be removed: it is computed again. */
+typedef struct akin_cache_entry {
+    const char *kind;      /* "vectors", "labels", "unpacked", "hashes" */
+    const char *path;      /* in the folder: "features/0123..." */
+    const char *encoder;   /* vectors: what made them, as JSON; NULL: not known */
+    const char *precision; /* vectors: "f32", "bf16", "int8"; else NULL */
+    int64_t vectors, dim;  /* vectors; else 0 */
+    int64_t bytes;
+    int64_t last_used;     /* seconds since 1970 */
+    bool in_use;           /* a run has it open; it is not removed */
+    bool reachable;        /* false: empty, or the encoder's folder is gone */
+    int64_t broken;        /* akin_cache_verify: files that are not whole */
+    const char *problem;   /* of the first of them, NULL: none */
+} akin_cache_entry;
+
+typedef struct akin_cache {
+    const char *folder;
+    int64_t count, bytes;
+    const akin_cache_entry *entries; /* by path */
+} akin_cache;
+
+/* What there is. An empty list where the context has no cache folder or it does not exist. */
+AKIN_API akin_status akin_cache_list(akin_cache **out, akin_context *context, akin_error *error);
+/* The same, and every file's checksum is computed. Nothing is removed: a run that meets a broken
+   file computes it again. */
+AKIN_API akin_status akin_cache_verify(akin_cache **out, akin_context *context, akin_error *error);
+
+typedef struct akin_cache_gc_options {
+    size_t size;
+    int64_t max_bytes;  /* -1; else the least recently used are removed until the rest fits */
+    int64_t older_than; /* -1; else what was not used for so many seconds is removed */
+    bool unreachable;   /* false; true: what is not reachable is removed */
+    bool dry_run;       /* false; true: nothing is removed */
+} akin_cache_gc_options;
+AKIN_API akin_cache_gc_options akin_cache_gc_defaults(void);
+/* Removes what the options say, but nothing that is in use: a run keeps what it has. *out: what was
+   removed. */
+AKIN_API akin_status akin_cache_gc(akin_cache **out, akin_context *context,
+                                   const akin_cache_gc_options *options, akin_error *error);
+AKIN_API void akin_cache_free(akin_cache *cache);
 
 /* What a path is (model, index, vectors, tensors, recipe, data) and holds, as JSON; free *json with
    akin_memory_free. */

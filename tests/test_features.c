@@ -59,8 +59,8 @@ static ak_hash key_of(int number)
 static ak_store *open_store(int fingerprint)
 {
     ak_store *store;
-    assert_ok(
-        ak_store_open(&store, context, context->cache_folder, print_of(fingerprint), DIM, told));
+    ak_store_kind kind = {.fingerprint = print_of(fingerprint), .dim = DIM};
+    assert_ok(ak_store_open(&store, context, context->cache_folder, &kind, told));
     return store;
 }
 
@@ -85,7 +85,7 @@ static void write_some(int fingerprint, int first, int count)
 static void assert_holds(const ak_store *store, int first, int count)
 {
     for (int i = first; i < first + count; i++) {
-        const float *vector = ak_store_find(store, key_of(i));
+        const float *vector = ak_store_find(store, key_of(i)); /* float32 lies as it is */
         assert_non_null(vector);
         assert_true(vector[0] == (float)i && vector[1] == (float)-i && vector[2] == 0.5f);
     }
@@ -242,7 +242,8 @@ static void test_no_disk(void **state)
     assert_ok(ak_make_folders(lock, told)); /* what cannot be locked is not another run's */
     use_failing_store(10);
     ak_store *store;
-    assert_ok(ak_store_open(&store, context, NULL, print_of(1), DIM, told)); /* no folder at all */
+    ak_store_kind kind = {.fingerprint = print_of(1), .dim = DIM};
+    assert_ok(ak_store_open(&store, context, NULL, &kind, told)); /* no folder at all */
     assert_ok(ak_store_begin(store, told));
     put(store, 0, 10);
     assert_ok(ak_store_end(store, told));
@@ -333,7 +334,7 @@ static ak_features *collect(const akin_model *model, int64_t count, int64_t dist
     for (int64_t i = 0; i < count; i++) {
         akin_object object;
         assert_ok(number_object(&distinct, i, arena, &object, told));
-        assert_ok(ak_model_key(model, object, &keys[i], told));
+        assert_ok(ak_model_keys(model, object, keys + i * model->encoder_count, told));
     }
     ak_arena_free(arena);
     assert_ok(ak_features_collect(&features, model, &contents, true, told));
@@ -342,7 +343,7 @@ static ak_features *collect(const akin_model *model, int64_t count, int64_t dist
 
 static void assert_collected(akin_model *model, int64_t count, int64_t distinct, int64_t encoded)
 {
-    static ak_hash keys[3000];
+    static ak_hash keys[2 * 3000];
     static float out[3000 * 5];
     int64_t width = akin_model_base_dim(model);
     numbers_encoded = 0;
@@ -390,7 +391,7 @@ static void test_several_encoders(void **state)
 static void test_trained_encoders_are_left_out(void **state)
 {
     (void)state;
-    ak_hash keys[4];
+    ak_hash keys[8];
     float out[4 * 5];
     int64_t order[4] = {3, 2, 1, 0};
     akin_model *model = make_model("{dim: 3, trainable: true}", "{dim: 2}");

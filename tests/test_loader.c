@@ -43,7 +43,7 @@ static akin_dataset *make_groups(int64_t count)
 static ak_table *build(const akin_dataset *dataset)
 {
     ak_table *table;
-    assert_ok(ak_table_build(&table, dataset, NULL, NULL, NULL, NULL, told));
+    assert_ok(ak_table_build(&table, dataset, NULL, NULL, NULL, told));
     return table;
 }
 

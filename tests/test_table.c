@@ -13,7 +13,7 @@ static akin_dataset *open_text(const char *name, const char *text, akin_sample_k
 static ak_table *build(const akin_dataset *dataset)
 {
     ak_table *table;
-    assert_ok(ak_table_build(&table, dataset, NULL, NULL, NULL, NULL, told));
+    assert_ok(ak_table_build(&table, dataset, NULL, NULL, NULL, told));
     return table;
 }
 
@@ -83,7 +83,7 @@ static void test_mixed_subgroups(void **state)
         akin_dataset *dataset = open_text("s.csv", texts[i], AKIN_PAIRS);
         akin_error error;
         ak_table *t;
-        assert_int_equal(ak_table_build(&t, dataset, NULL, NULL, NULL, NULL, &error),
+        assert_int_equal(ak_table_build(&t, dataset, NULL, NULL, NULL, &error),
                          AKIN_ERR_FORMAT);
         assert_null(t);
         assert_int_equal(error.line, 5);
@@ -199,7 +199,8 @@ static void test_keys_progress_errors(void **state)
     akin_dataset *dataset = many_pairs();
     ak_table *t;
     key_user user = {.bad = -1};
-    assert_ok(ak_table_build(&t, dataset, first_byte, &user, on_progress, &user, told));
+    ak_key_rule rule = {first_byte, &user, 1};
+    assert_ok(ak_table_build(&t, dataset, &rule, on_progress, &user, told));
     assert_int_equal(t->contents, 10);
     assert_int_equal(user.last_done, MANY);
     ak_table_free(t);
@@ -221,7 +222,7 @@ static void test_keys_progress_errors(void **state)
                 first = i;
         }
         ak_arena_free(arena);
-        akin_status status = ak_table_build(&t, dataset, first_byte, &user, NULL, NULL, &error);
+        akin_status status = ak_table_build(&t, dataset, &rule, NULL, NULL, &error);
         if (first < 0) {
             assert_int_equal(status, AKIN_OK);
             ak_table_free(t);
@@ -314,7 +315,7 @@ static void test_out_of_memory(void **state)
     while (status == AKIN_ERR_MEMORY && n < 1000) {
         ak_table *t, *loaded;
         ak_memory_fail_at(++n);
-        status = ak_table_build(&t, dataset, NULL, NULL, NULL, NULL, NULL);
+        status = ak_table_build(&t, dataset, NULL, NULL, NULL, NULL);
         if (!status) {
             status = ak_table_save(t, test_path("memory"), NULL);
             if (!status)

@@ -27,9 +27,6 @@ bool ak_dataset_fingerprint(const akin_dataset *dataset, ak_hash *fingerprint);
 const char *ak_dataset_name(const akin_dataset *dataset); /* "faq.jsonl", for messages */
 /* Invalid UTF-8 sequences replaced so far; a record that is read again is not counted again. */
 int64_t ak_dataset_replaced(const akin_dataset *dataset);
-/* The label of a sample of groups as the file has it: a text, a number, true or false. */
-akin_status ak_dataset_label(const akin_dataset *dataset, int64_t index, akin_arena *arena,
-                             ak_value *label, akin_error *error);
 /* An error about one sample: "faq.jsonl:17: ..." where it has a line, or "name: sample 16: ...". */
 akin_status ak_dataset_fail(const akin_dataset *dataset, int64_t index, akin_error *error,
                             akin_status status, const char *format, ...)
@@ -63,10 +60,13 @@ void ak_names_table_free(ak_names *names);
 
 /* ---- sample table: labels and content numbers of a whole data set, read once ---- */
 
-/* What an object is, for equality: the hash of what the encoders read of it. Called by several
-   threads at once. */
-typedef akin_status ak_key_function(void *user, akin_object object, ak_hash *key,
-                                    akin_error *error);
+/* What an object is, for equality: hashes of what each of its readers reads of it. `keys` gets
+   `parts` of them; called by several threads at once. */
+typedef struct ak_key_rule {
+    akin_status (*keys)(void *user, akin_object object, ak_hash *keys, akin_error *error);
+    void *user;
+    int parts;
+} ak_key_rule;
 typedef void ak_progress_function(void *user, int64_t done, int64_t total);
 
 typedef struct ak_table {
@@ -75,7 +75,9 @@ typedef struct ak_table {
     int64_t objects;       /* per sample: 2 for pairs (a, b), 1 for groups */
     int64_t *content;      /* count x objects: number of the content, 0 .. contents - 1 */
     int64_t contents;      /* numbered by first appearance: a_0, b_0, a_1, b_1, ... */
-    ak_hash *keys;         /* per content */
+    ak_hash *keys;         /* per content: of all its parts */
+    int64_t parts;         /* keys that the rule gives for an object */
+    ak_hash *part_keys;    /* contents x parts; NULL when parts is 1: `keys` are the same */
     int64_t *first_sample; /* per content: the first sample that holds it */
     float *score;          /* pairs */
     int64_t *subgroup;     /* pairs; NULL when no sample gives one. 0 .. subgroups - 1 */
@@ -88,20 +90,16 @@ typedef struct ak_table {
 } ak_table;
 
 /* Reads every sample once (several threads; the result does not depend on how many). Mixing given
-   and absent subgroups is an error. Interns by key (NULL: the hash of the object's bytes); known
+   and absent subgroups is an error. Interns by the rule's keys (NULL: the hash of the object's bytes); known
    positives are the pairs with score > .5. Progress (may be NULL) is told on the calling thread. */
-akin_status ak_table_build(ak_table **out, const akin_dataset *dataset, ak_key_function *key,
-                           void *user, ak_progress_function *progress, void *progress_user,
+akin_status ak_table_build(ak_table **out, const akin_dataset *dataset, const ak_key_rule *rule,
+                           ak_progress_function *progress, void *progress_user,
                            akin_error *error);
 void ak_table_free(ak_table *table);
 /* map[g]: the number in `other` of the label that is group g here; labels that `other` has not get
    numbers from other->groups on. *map: table->groups numbers, freed by ak_free. */
 akin_status ak_table_match_groups(int64_t **map, const ak_table *table, const ak_table *other,
                                   akin_error *error);
-/* The label map: a JSON list whose place g has the label of group g, as its first sample has it.
-   `table` is the data set's. *json is freed by ak_free. */
-akin_status ak_table_labels(char **json, const ak_table *table, const akin_dataset *dataset,
-                            akin_error *error);
 /* As bytes, for the cache (a private format with a version and a checksum). A loaded table is
    mapped and must not be written to. */
 akin_status ak_table_save(const ak_table *table, const char *path, akin_error *error);

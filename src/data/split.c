@@ -281,7 +281,7 @@ akin_status akin_dataset_split(akin_dataset **train, akin_dataset **validation,
     ak_table *table;
     *train = *validation = NULL;
     AK_TRY(check(dataset, fraction, by, error));
-    AK_TRY(ak_table_build(&table, dataset, NULL, NULL, NULL, NULL, error));
+    AK_TRY(ak_table_build(&table, dataset, NULL, NULL, NULL, error));
     akin_status status =
         ak_dataset_split(train, validation, dataset, table, fraction, by, seed, error);
     ak_table_free(table);

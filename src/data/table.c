@@ -16,6 +16,7 @@
 typedef struct block {
     int64_t first, count;
     ak_hash keys[2 * BLOCK];
+    ak_hash *part_keys;   /* 2 * BLOCK x parts; NULL when parts is 1 */
     int64_t label[BLOCK]; /* pairs: subgroup, groups: group */
     float score[BLOCK];
     akin_arena *arena;
@@ -23,11 +24,10 @@ typedef struct block {
 
 typedef struct builder {
     const akin_dataset *dataset;
-    ak_key_function *key;
-    void *user;
+    const ak_key_rule *rule; /* NULL: the object's bytes */
     ak_table *table;
     ak_intern contents, labels;
-    int64_t first_capacity;
+    int64_t first_capacity, part_capacity;
     ak_pipeline *pipeline;
     block *blocks;
     void *slots[MAX_WORKERS + 2];
@@ -36,11 +36,18 @@ typedef struct builder {
 
 /* ---- producing: any thread ---- */
 
-static akin_status find_key(const builder *b, akin_object object, ak_hash *key, akin_error *error)
+/* Of the block's i-th object. */
+static akin_status find_key(const builder *b, block *k, int64_t i, akin_object object,
+                            akin_error *error)
 {
-    if (b->key)
-        return b->key(b->user, object, key, error);
-    *key = ak_hash_bytes(object.data, object.size);
+    int64_t parts = b->table->parts;
+    ak_hash *keys = k->part_keys ? k->part_keys + i * parts : &k->keys[i];
+    if (!b->rule) {
+        k->keys[i] = ak_hash_bytes(object.data, object.size);
+        return AKIN_OK;
+    }
+    AK_TRY(b->rule->keys(b->rule->user, object, keys, error));
+    k->keys[i] = ak_hash_combine_all(keys, parts);
     return AKIN_OK;
 }
 
@@ -51,12 +58,12 @@ static akin_status read_sample(const builder *b, block *k, int64_t i, akin_error
     AK_TRY(akin_dataset_get(b->dataset, k->first + i, k->arena, &sample, error));
     if (b->table->kind == AKIN_GROUPS) {
         k->label[i] = sample.group.group;
-        return find_key(b, sample.group.object, &k->keys[i], error);
+        return find_key(b, k, i, sample.group.object, error);
     }
     k->label[i] = sample.pair.subgroup;
     k->score[i] = sample.pair.score;
-    AK_TRY(find_key(b, sample.pair.a, &k->keys[2 * i], error));
-    return find_key(b, sample.pair.b, &k->keys[2 * i + 1], error);
+    AK_TRY(find_key(b, k, 2 * i, sample.pair.a, error));
+    return find_key(b, k, 2 * i + 1, sample.pair.b, error);
 }
 
 static akin_status read_block(void *user, int64_t number, void *slot, akin_error *error)
@@ -82,6 +89,21 @@ static akin_status read_block(void *user, int64_t number, void *slot, akin_error
 
 /* ---- taking in: the calling thread, in order ---- */
 
+/* What the table keeps of a content that is seen for the first time: the block's i-th object. */
+static akin_status take_content(builder *b, const block *k, int64_t i, akin_error *error)
+{
+    ak_table *t = b->table;
+    size_t size = (size_t)t->parts * sizeof *t->part_keys;
+    AK_TRY(ak_grow(&t->first_sample, t->contents, &b->first_capacity, sizeof *t->first_sample,
+                   error));
+    if (k->part_keys) {
+        AK_TRY(ak_grow(&t->part_keys, t->contents, &b->part_capacity, size, error));
+        memcpy(t->part_keys + t->contents * t->parts, k->part_keys + i * t->parts, size);
+    }
+    t->first_sample[t->contents++] = k->first + i / t->objects;
+    return AKIN_OK;
+}
+
 static akin_status take_keys(builder *b, const block *k, akin_error *error)
 {
     ak_table *t = b->table;
@@ -91,11 +113,8 @@ static akin_status take_keys(builder *b, const block *k, akin_error *error)
         if (i + AHEAD < n)
             ak_intern_prefetch(&b->contents, k->keys[i + AHEAD]);
         AK_TRY(ak_intern_add(&b->contents, k->keys[i], &content[i], error));
-        if (content[i] < t->contents)
-            continue;
-        AK_TRY(ak_grow(&t->first_sample, t->contents, &b->first_capacity, sizeof *t->first_sample,
-                       error));
-        t->first_sample[t->contents++] = k->first + i / t->objects;
+        if (content[i] == t->contents)
+            AK_TRY(take_content(b, k, i, error));
     }
     return AKIN_OK;
 }
@@ -144,7 +163,7 @@ static akin_status take_block(builder *b, const block *k, akin_error *error)
 
 /* ---- the whole ---- */
 
-static akin_status new_table(ak_table **out, akin_sample_kind kind, int64_t count,
+static akin_status new_table(ak_table **out, akin_sample_kind kind, int64_t count, int64_t parts,
                              akin_error *error)
 {
     *out = NULL;
@@ -152,7 +171,8 @@ static akin_status new_table(ak_table **out, akin_sample_kind kind, int64_t coun
     if (!owned)
         return ak_fail_memory(error);
     ak_table *t = &owned->table;
-    *t = (ak_table){.kind = kind, .count = count, .objects = kind == AKIN_PAIRS ? 2 : 1};
+    *t = (ak_table){.kind = kind, .count = count, .objects = kind == AKIN_PAIRS ? 2 : 1,
+                    .parts = parts};
     t->content = ak_calloc((size_t)count, (size_t)t->objects * sizeof *t->content);
     if (kind == AKIN_PAIRS)
         t->score = ak_calloc((size_t)count, sizeof *t->score);
@@ -179,6 +199,11 @@ static akin_status prepare(builder *b, akin_error *error)
     for (int i = 0; i < b->block_count; i++) {
         b->slots[i] = &b->blocks[i];
         AK_TRY(ak_arena_create(&b->blocks[i].arena, error));
+        if (b->table->parts == 1)
+            continue;
+        b->blocks[i].part_keys = ak_calloc(2 * BLOCK, (size_t)b->table->parts * sizeof(ak_hash));
+        if (!b->blocks[i].part_keys)
+            return ak_fail_memory(error);
     }
     return ak_pipeline_create(&b->pipeline, workers, b->slots, b->block_count, read_block, b,
                               error);
@@ -205,20 +230,23 @@ static akin_status read_all(builder *b, ak_progress_function *progress, void *pr
 static void free_builder(builder *b)
 {
     ak_pipeline_free(b->pipeline);
-    for (int i = 0; b->blocks && i < b->block_count; i++)
+    for (int i = 0; b->blocks && i < b->block_count; i++) {
         ak_arena_free(b->blocks[i].arena);
+        ak_free(b->blocks[i].part_keys);
+    }
     ak_free(b->blocks);
     ak_intern_free(&b->contents);
     ak_intern_free(&b->labels);
 }
 
-akin_status ak_table_build(ak_table **out, const akin_dataset *dataset, ak_key_function *key,
-                           void *user, ak_progress_function *progress, void *progress_user,
+akin_status ak_table_build(ak_table **out, const akin_dataset *dataset, const ak_key_rule *rule,
+                           ak_progress_function *progress, void *progress_user,
                            akin_error *error)
 {
     *out = NULL;
-    builder b = {.dataset = dataset, .key = key, .user = user};
-    AK_TRY(new_table(&b.table, akin_dataset_kind(dataset), akin_dataset_count(dataset), error));
+    builder b = {.dataset = dataset, .rule = rule};
+    AK_TRY(new_table(&b.table, akin_dataset_kind(dataset), akin_dataset_count(dataset),
+                     rule ? rule->parts : 1, error));
     akin_status status = prepare(&b, error);
     if (!status)
         status = read_all(&b, progress, progress_user, error);
@@ -249,6 +277,7 @@ void ak_table_free(ak_table *table)
     } else {
         ak_free(table->content);
         ak_free(table->keys);
+        ak_free(table->part_keys);
         ak_free(table->first_sample);
         ak_free(table->score);
         ak_free(table->subgroup);

@@ -5,16 +5,16 @@
 
 #include <string.h>
 
-#define MAGIC "akin-tb2"
+#define MAGIC "akin-tb3"
 #define ALIGNMENT 64
-#define ARRAYS 9
+#define ARRAYS 10
 
 typedef struct header {
     char magic[8];
     int64_t kind, count, contents, groups, subgroups;
-    int64_t has_subgroups, has_positives, positives;
+    int64_t has_subgroups, has_positives, positives, parts;
     uint64_t order; /* 0x0102030405060708 as this machine writes it */
-    uint64_t unused[6];
+    uint64_t unused[5];
 } header;
 _Static_assert(sizeof(header) % ALIGNMENT == 0, "arrays must start aligned");
 
@@ -34,6 +34,7 @@ static void list_parts(ak_table *t, const header *h, part parts[ARRAYS])
     part all[ARRAYS] = {
         {(void **)&t->content, pairs ? 2 * n : n, sizeof *t->content},
         {(void **)&t->keys, h->contents, sizeof *t->keys},
+        {(void **)&t->part_keys, h->parts > 1 ? h->contents * h->parts : 0, sizeof *t->part_keys},
         {(void **)&t->first_sample, h->contents, sizeof *t->first_sample},
         {(void **)&t->score, pairs ? n : 0, sizeof *t->score},
         {(void **)&t->subgroup, pairs && h->has_subgroups ? n : 0, sizeof *t->subgroup},
@@ -77,6 +78,7 @@ static akin_status put_all(sink *s, const ak_table *table, akin_error *error)
                 .contents = table->contents,
                 .groups = table->groups,
                 .subgroups = table->subgroups,
+                .parts = table->parts,
                 .has_subgroups = table->subgroup != NULL,
                 .has_positives = table->positive_start != NULL,
                 .order = BYTE_ORDER_MARK};
@@ -115,6 +117,7 @@ static bool plausible(const header *h, size_t size)
            (h->kind == AKIN_PAIRS || h->kind == AKIN_GROUPS) && h->count > 0 && h->count <= limit &&
            h->contents > 0 && h->contents <= limit && h->positives >= 0 && h->positives <= limit &&
            (h->has_positives || !h->positives) && h->groups >= 0 && h->groups <= h->count &&
+           h->parts > 0 && h->parts <= limit / h->contents &&
            h->subgroups >= 0 && h->subgroups <= h->count;
 }
 
@@ -133,6 +136,7 @@ static bool find_arrays(ak_table *t, const ak_map *map)
                     .count = h.count,
                     .objects = h.kind == AKIN_PAIRS ? 2 : 1,
                     .contents = h.contents,
+                    .parts = h.parts,
                     .groups = h.groups,
                     .subgroups = h.subgroups};
     hash = ak_hash_combine(hash, ak_hash_bytes(map->data, sizeof h));

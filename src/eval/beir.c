@@ -11,7 +11,8 @@ typedef struct beir {
     akin_corpus *queries, *documents;
     int64_t query_count, document_count;
     ak_names *query_names, *document_names;
-    ak_hash *keys;
+    ak_hash *keys;       /* queries + documents, x encoders */
+    ak_hash *whole_keys; /* of all encoders together */
 } beir;
 
 static akin_status content(void *user, int64_t i, akin_arena *arena, akin_object *object,
@@ -38,24 +39,26 @@ static akin_status open_part(akin_corpus **corpus, ak_names **names, const char 
     return status;
 }
 
+static ak_contents contents_of(const beir *b)
+{
+    return (ak_contents){.count = b->query_count + b->document_count,
+                         .keys = b->keys,
+                         .object = content,
+                         .user = (void *)b};
+}
+
 static akin_status make_keys(beir *b, const akin_model *model, akin_error *error)
 {
-    int64_t count = b->query_count + b->document_count;
-    akin_arena *arena;
-    b->keys = ak_calloc((size_t)count + 1, sizeof *b->keys);
-    if (!b->keys)
+    int encoders = model->encoder_count;
+    ak_contents contents = contents_of(b);
+    b->keys = ak_calloc((size_t)contents.count + 1, (size_t)encoders * sizeof *b->keys);
+    b->whole_keys = ak_calloc((size_t)contents.count + 1, sizeof *b->whole_keys);
+    if (!b->keys || !b->whole_keys)
         return ak_fail_memory(error);
-    AK_TRY(ak_arena_create(&arena, error));
-    akin_status status = AKIN_OK;
-    for (int64_t i = 0; i < count && !status; i++) {
-        akin_object object;
-        ak_arena_reset(arena);
-        status = content(b, i, arena, &object, error);
-        if (!status)
-            status = ak_model_key(model, object, &b->keys[i], error);
-    }
-    ak_arena_free(arena);
-    return status;
+    AK_TRY(ak_contents_make_keys(&contents, model, b->keys, error));
+    for (int64_t i = 0; i < contents.count; i++)
+        b->whole_keys[i] = ak_hash_combine_all(b->keys + i * encoders, encoders);
+    return AKIN_OK;
 }
 
 /* ---- qrels ---- */
@@ -176,7 +179,7 @@ static akin_status pass(ak_evaluator *e, void *user, uint64_t seed, akin_error *
                                 .query = q->query,
                                 .document = q->document,
                                 .score = q->score,
-                                .keys = b->keys};
+                                .keys = b->whole_keys};
     AK_TRY(ak_trial_of_judgements(&trial, &judgements, e->options.sample_size, seed, e->scratch,
                                   error));
     return ak_evaluator_rank(e, &trial, data->name, &ids, error);
@@ -187,10 +190,7 @@ static akin_status evaluate(ak_evaluator *e, judged *data, akin_error *error)
     static const char *const usual[] = {"ndcg@10", "recall@100", "map@100", "reciprocal_rank@10",
                                         "precision@1"};
     const beir *b = data->folder;
-    ak_contents contents = {.count = b->query_count + b->document_count,
-                            .keys = b->keys,
-                            .object = content,
-                            .user = (void *)b};
+    ak_contents contents = contents_of(b);
     AK_TRY(ak_evaluator_metrics(e, usual, 5, AKIN_METRIC_RANKING, error));
     AK_TRY(ak_evaluator_embed(e, &contents, error));
     return ak_evaluator_run(e, pass, data, error);
@@ -232,5 +232,6 @@ akin_status akin_evaluate_beir(akin_evaluation **out, const akin_model *model,
     akin_corpus_free(b.queries);
     akin_corpus_free(b.documents);
     ak_free(b.keys);
+    ak_free(b.whole_keys);
     return ak_evaluation_end(out, &e, status, error);
 }

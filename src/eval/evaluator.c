@@ -142,23 +142,13 @@ static akin_status embed_base_model(ak_evaluator *e, const ak_contents *contents
                                     akin_error *error)
 {
     ak_contents own = *contents;
-    ak_hash *keys = ak_arena_new(e->arena, ak_hash, contents->count);
-    akin_arena *arena;
+    ak_hash *keys =
+        ak_arena_new(e->arena, ak_hash, contents->count *e->base_model->encoder_count);
     if (!keys)
         return ak_fail_memory(error);
-    AK_TRY(ak_arena_create(&arena, error));
-    akin_status status = AKIN_OK;
-    for (int64_t i = 0; i < contents->count && !status; i++) {
-        akin_object object;
-        ak_arena_reset(arena);
-        status = contents->object(contents->user, i, arena, &object, error);
-        if (!status)
-            status = ak_model_key(e->base_model, object, &keys[i], error);
-    }
-    ak_arena_free(arena);
     own.keys = keys;
-    return status ? status
-                  : embed(e->base_model, false, &own, e->arena, &e->base, error);
+    AK_TRY(ak_contents_make_keys(contents, e->base_model, keys, error));
+    return embed(e->base_model, false, &own, e->arena, &e->base, error);
 }
 
 akin_status ak_evaluator_embed(ak_evaluator *e, const ak_contents *contents, akin_error *error)

@@ -28,25 +28,64 @@ void ak_features_free(ak_features *features)
     ak_free(features);
 }
 
+akin_status ak_contents_make_keys(const ak_contents *contents, const akin_model *model,
+                                  ak_hash *keys, akin_error *error)
+{
+    akin_arena *arena;
+    AK_TRY(ak_arena_create(&arena, error));
+    akin_status status = AKIN_OK;
+    for (int64_t i = 0; i < contents->count && !status; i++) {
+        akin_object object;
+        ak_arena_reset(arena);
+        status = contents->object(contents->user, i, arena, &object, error);
+        if (!status)
+            status = ak_model_keys(model, object, keys + i * model->encoder_count, error);
+    }
+    ak_arena_free(arena);
+    return status;
+}
+
+/* What is computed once: everything while a model is used, what is frozen and kept in a run. */
 static akin_status open_store(ak_features *features, int e, bool training, akin_error *error)
 {
     const akin_model *model = features->model;
     const akin_encoder *encoder = model->encoders[e].encoder;
     const char *folder = model->context ? model->context->cache_folder : NULL;
     bool has = false;
-    ak_hash fingerprint = {0};
-    if (training && ak_encoder_trainable(encoder))
+    ak_store_kind kind = {.dim = akin_encoder_dim(encoder), .precision = encoder->cache.precision};
+    if (training && (ak_encoder_trainable(encoder) || !encoder->cache.enabled))
         return AKIN_OK;
-    if (folder) /* it reads all weights: only where vectors are kept under it */
-        AK_TRY(ak_encoder_fingerprint(encoder, &has, &fingerprint, error));
-    AK_TRY(ak_store_open(&features->stores[e], model->context, has ? folder : NULL, fingerprint,
-                         akin_encoder_dim(encoder), error));
+    if (folder && encoder->cache.enabled) /* it reads all weights: only where they are needed */
+        AK_TRY(ak_encoder_fingerprint(encoder, &has, &kind.fingerprint, error));
+    char *description = has ? ak_encoder_describe(encoder) : NULL;
+    if (has && !description)
+        return ak_fail_memory(error);
+    kind.encoder = description;
+    akin_status status =
+        ak_store_open(&features->stores[e], model->context, has ? folder : NULL, &kind, error);
+    ak_free(description);
+    AK_TRY(status);
     features->rows[e] = ak_calloc((size_t)features->count + 1, sizeof *features->rows[e]);
     return features->rows[e] ? AKIN_OK : ak_fail_memory(error);
 }
 
+typedef struct encoding {
+    const akin_encoder *encoder;
+    ak_store *store;
+    const ak_contents *contents;
+    int number, encoders; /* of this encoder, of all */
+    akin_arena *arena;
+    ak_hash *keys; /* BLOCK */
+} encoding;
+
+/* By what the encoder at work knows content i. */
+static ak_hash key_of(const encoding *work, int64_t i)
+{
+    return work->contents->keys[i * work->encoders + work->number];
+}
+
 /* Leaves the first of equal keys. */
-static akin_status drop_equal(const ak_contents *contents, int64_t *numbers, int64_t *count,
+static akin_status drop_equal(const encoding *work, int64_t *numbers, int64_t *count,
                               akin_error *error)
 {
     int64_t slots = 16, kept = 0;
@@ -56,9 +95,9 @@ static akin_status drop_equal(const ak_contents *contents, int64_t *numbers, int
     if (!seen)
         return ak_fail_memory(error);
     for (int64_t i = 0; i < *count; i++) {
-        ak_hash key = contents->keys[numbers[i]];
+        ak_hash key = key_of(work, numbers[i]);
         int64_t at = (int64_t)(key.low & (uint64_t)(slots - 1));
-        while (seen[at] && !ak_hash_equal(contents->keys[seen[at] - 1], key))
+        while (seen[at] && !ak_hash_equal(key_of(work, seen[at] - 1), key))
             at = (at + 1) & (slots - 1);
         if (seen[at])
             continue;
@@ -71,23 +110,15 @@ static akin_status drop_equal(const ak_contents *contents, int64_t *numbers, int
 }
 
 /* The contents without a vector, each once, in order; *missing has room for all of them. */
-static akin_status find_missing(const ak_store *store, const ak_contents *contents,
-                                int64_t *missing, int64_t *count, akin_error *error)
+static akin_status find_missing(const encoding *work, int64_t *missing, int64_t *count,
+                                akin_error *error)
 {
     *count = 0;
-    for (int64_t i = 0; i < contents->count; i++)
-        if (!ak_store_find(store, contents->keys[i]))
+    for (int64_t i = 0; i < work->contents->count; i++)
+        if (!ak_store_find(work->store, key_of(work, i)))
             missing[(*count)++] = i;
-    return *count ? drop_equal(contents, missing, count, error) : AKIN_OK;
+    return *count ? drop_equal(work, missing, count, error) : AKIN_OK;
 }
-
-typedef struct encoding {
-    const akin_encoder *encoder;
-    ak_store *store;
-    const ak_contents *contents;
-    akin_arena *arena;
-    ak_hash *keys; /* BLOCK */
-} encoding;
 
 static akin_status encode_block(encoding *work, const int64_t *numbers, int64_t n,
                                 akin_error *error)
@@ -101,7 +132,7 @@ static akin_status encode_block(encoding *work, const int64_t *numbers, int64_t 
     for (int64_t i = 0; i < n; i++) {
         AK_TRY(work->contents->object(work->contents->user, numbers[i], work->arena, &objects[i],
                                       error));
-        work->keys[i] = work->contents->keys[numbers[i]];
+        work->keys[i] = key_of(work, numbers[i]);
     }
     akin_pass pass = {.size = sizeof pass, .arena = work->arena};
     AK_TRY(encoder->type->collate(encoder->self, objects, n, work->arena, &batch, error));
@@ -128,23 +159,20 @@ static akin_status encode_missing(ak_features *features, encoding *work, const c
     return AKIN_OK;
 }
 
-static akin_status fill_store(ak_features *features, int e, const ak_contents *contents,
-                              encoding *work, int64_t *missing, akin_error *error)
+static akin_status fill_store(ak_features *features, encoding *work, int64_t *missing,
+                              akin_error *error)
 {
-    ak_store *store = features->stores[e];
     int64_t count;
-    AK_TRY(find_missing(store, contents, missing, &count, error));
+    AK_TRY(find_missing(work, missing, &count, error));
     if (!count)
         return AKIN_OK;
-    AK_TRY(ak_store_begin(store, error));
-    work->encoder = features->model->encoders[e].encoder;
-    work->store = store;
+    AK_TRY(ak_store_begin(work->store, error));
     /* again: another process may have written them */
-    akin_status status = find_missing(store, contents, missing, &count, error);
+    akin_status status = find_missing(work, missing, &count, error);
     if (!status)
-        status = encode_missing(features, work, features->model->encoders[e].name, missing, count,
-                                error);
-    akin_status end = ak_store_end(store, status ? NULL : error);
+        status = encode_missing(features, work, features->model->encoders[work->number].name,
+                                missing, count, error);
+    akin_status end = ak_store_end(work->store, status ? NULL : error);
     return status ? status : end;
 }
 
@@ -157,10 +185,13 @@ static akin_status collect(ak_features *features, const ak_contents *contents, b
         if (!features->stores[e])
             continue;
         int64_t before = features->encoded;
-        AK_TRY(fill_store(features, e, contents, work, missing, error));
+        work->encoder = features->model->encoders[e].encoder;
+        work->store = features->stores[e];
+        work->number = e;
+        AK_TRY(fill_store(features, work, missing, error));
         features->reused += contents->count - (features->encoded - before);
         for (int64_t i = 0; i < contents->count; i++)
-            features->rows[e][i] = ak_store_find(features->stores[e], contents->keys[i]);
+            features->rows[e][i] = ak_store_find(work->store, key_of(work, i));
     }
     features->seconds = now() - start;
     return AKIN_OK;
@@ -172,7 +203,9 @@ akin_status ak_features_collect(ak_features **out, const akin_model *model,
     *out = NULL;
     ak_features *features = ak_calloc(1, sizeof *features);
     int64_t *missing = ak_calloc((size_t)contents->count + 1, sizeof *missing);
-    encoding work = {.contents = contents, .keys = ak_calloc(BLOCK, sizeof *work.keys)};
+    encoding work = {.contents = contents,
+                     .encoders = model->encoder_count,
+                     .keys = ak_calloc(BLOCK, sizeof *work.keys)};
     akin_status status = features && missing && work.keys ? AKIN_OK : ak_fail_memory(error);
     if (!status)
         status = ak_arena_create(&work.arena, error);
@@ -204,10 +237,9 @@ void ak_features_gather(const ak_features *features, const int64_t *content, int
     for (int e = 0; e < model->encoder_count; e++) {
         if (!features->rows[e])
             continue;
-        size_t bytes = (size_t)akin_encoder_dim(model->encoders[e].encoder) * sizeof(float);
         for (int64_t i = 0; i < n; i++)
-            memcpy(y.data + i * y.stride + model->encoders[e].offset,
-                   features->rows[e][content[i]], bytes);
+            ak_store_read(features->stores[e], features->rows[e][content[i]],
+                          y.data + i * y.stride + model->encoders[e].offset);
     }
 }
 

@@ -7,17 +7,26 @@
 
 /* ---- store.c: vectors of one encoder by the hash of what it read ----
 
-   FOLDER/features/FINGERPRINT/NNNNNN.safetensors, immutable segments with the tensors "keys" (U64,
-   n x 2) and "vectors" (F32, n x dim), mapped, written by rename; one writer at a time; merged into
-   one when a run closes. A segment that cannot be read is dropped and its vectors are computed
-   again. */
+   FOLDER/features/FINGERPRINT[-PRECISION]/NNNNNN.safetensors, immutable segments (segment.h),
+   mapped, written by rename; one writer at a time; merged into one when a run closes. A segment
+   that cannot be read is dropped and its vectors are computed again. */
 typedef struct ak_store ak_store;
+
+/* What a store holds. Another encoder's vectors, or another precision's, are in another folder. */
+typedef struct ak_store_kind {
+    ak_hash fingerprint; /* of the encoder */
+    int64_t dim;
+    akin_cache_precision precision;
+    const char *encoder; /* what made them, as JSON, for people to read; NULL: not known */
+} ak_store_kind;
 
 /* cache_folder NULL: the store lives in memory only. */
 akin_status ak_store_open(ak_store **out, const akin_context *context, const char *cache_folder,
-                          ak_hash fingerprint, int64_t dim, akin_error *error);
-/* Until the store closes; NULL when there is none. Threads: yes, while nothing is put. */
-const float *ak_store_find(const ak_store *store, ak_hash key);
+                          const ak_store_kind *kind, akin_error *error);
+/* The vector as it is kept, for ak_store_read, until the store closes; NULL when there is none.
+   Threads: yes, while nothing is put. */
+const void *ak_store_find(const ak_store *store, ak_hash key);
+void ak_store_read(const ak_store *store, const void *row, float *vector); /* dim numbers */
 /* Becomes the one writer (waits for another process, whose vectors are then found too). */
 akin_status ak_store_begin(ak_store *store, akin_error *error);
 /* vectors: n x dim. A disk that cannot be written is told once; the vectors stay in memory. */
@@ -32,7 +41,7 @@ void ak_store_close(ak_store *store);
 
 typedef struct ak_contents {
     int64_t count;
-    const ak_hash *keys; /* ak_model_key of each */
+    const ak_hash *keys; /* count x encoders: ak_model_keys of each */
     /* The object of content i; bytes from the arena where they do not outlive the call. */
     akin_status (*object)(void *user, int64_t i, akin_arena *arena, akin_object *object,
                           akin_error *error);
@@ -43,10 +52,14 @@ typedef struct ak_features {
     int64_t count;
     const akin_model *model;
     ak_store **stores;        /* per encoder; NULL: left out */
-    const float ***rows;      /* [encoder][content]; [encoder] NULL: left out */
+    const void ***rows;       /* [encoder][content], see ak_store_find; [encoder] NULL: left out */
     int64_t reused, encoded;  /* vectors */
     double seconds;           /* spent encoding */
 } ak_features;
+
+/* keys[i * encoders + e]: fills what `contents` wants of keys by reading every object. */
+akin_status ak_contents_make_keys(const ak_contents *contents, const akin_model *model,
+                                  ak_hash *keys, akin_error *error);
 
 /* Finds or computes the encoders' outputs; only missing vectors are computed, and only then objects
    are read. training: encoders that are being trained are left out. */

@@ -5,7 +5,16 @@
 
 #include <string.h>
 
-/* What decides the content keys: the encoders' classes and options. */
+/* What decides the content keys: the encoders' classes and options. A caller's function for keys is
+   not known by name. */
+static bool keys_have_a_name(const akin_model *model)
+{
+    for (int i = 0; i < model->encoder_count; i++)
+        if (model->encoders[i].encoder->cache.key)
+            return false;
+    return true;
+}
+
 static akin_status key_rules(const akin_model *model, ak_hash *out, akin_error *error)
 {
     *out = ak_hash_text("labels 1");
@@ -27,15 +36,15 @@ static char *table_path(const akin_model *model, const akin_dataset *dataset)
     ak_hash name, rules;
     char hex[AK_HASH_HEX];
     const char *folder = model->context ? model->context->cache_folder : NULL;
-    if (!folder || !ak_dataset_fingerprint(dataset, &name) || key_rules(model, &rules, NULL))
+    if (!folder || !keys_have_a_name(model) || !ak_dataset_fingerprint(dataset, &name) || key_rules(model, &rules, NULL))
         return NULL;
     ak_hash_to_hex(ak_hash_combine(name, rules), hex);
     return ak_format("%s/labels/%s", folder, hex);
 }
 
-static akin_status object_key(void *user, akin_object object, ak_hash *key, akin_error *error)
+static akin_status object_keys(void *user, akin_object object, ak_hash *keys, akin_error *error)
 {
-    return ak_model_key(user, object, key, error);
+    return ak_model_keys(user, object, keys, error);
 }
 
 static void progress(void *user, int64_t done, int64_t total)
@@ -62,11 +71,12 @@ akin_status ak_labels_table(ak_table **out, const akin_model *model, const akin_
     char *path = table_path(model, dataset);
     if (path && ak_path_what(path) == AK_PATH_FILE && !ak_table_load(out, path, NULL)) {
         *reused = true;
+        ak_touch(path);
         ak_free(path);
         return AKIN_OK;
     }
-    akin_status status = ak_table_build(out, dataset, object_key, (void *)model, progress,
-                                        (void *)model, error);
+    const ak_key_rule rule = {object_keys, (void *)model, model->encoder_count};
+    akin_status status = ak_table_build(out, dataset, &rule, progress, (void *)model, error);
     if (!status && path)
         keep(*out, path);
     ak_free(path);
@@ -91,7 +101,8 @@ static akin_status content_object(void *user, int64_t i, akin_arena *arena, akin
 ak_contents ak_table_contents(ak_table_source *source)
 {
     return (ak_contents){.count = source->table->contents,
-                         .keys = source->table->keys,
+                         .keys = source->table->part_keys ? source->table->part_keys
+                                                          : source->table->keys,
                          .object = content_object,
                          .user = source};
 }

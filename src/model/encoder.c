@@ -1,9 +1,13 @@
 /* An encoder: a class by name, made from options or loaded from what it saved. */
 #include "model/model.h"
 
+#include "model/transformer.h"
+
+#include <stdio.h>
 #include <string.h>
 
-static const char *const shared_options[] = {"type", "precision", NULL};
+const char *const ak_encoder_shared[] = {"type",      "precision",       "cache",
+                                         "cache_key", "cache_precision", NULL};
 
 static akin_status parse_precision(const ak_value *map, const char *name, akin_precision otherwise,
                                    akin_precision *out, akin_error *error)
@@ -34,6 +38,108 @@ akin_status ak_encoder_find(const void *context, const char *name, ak_found_clas
     return AKIN_OK;
 }
 
+/* ---- how its outputs are kept ---- */
+
+typedef struct cache_words {
+    bool enabled;
+    int precision; /* akin_cache_precision */
+    const char *key;
+} cache_words;
+
+const akin_option ak_encoder_cache_rows[] = {
+    {.name = "cache", .type = AKIN_OPTION_BOOL, .offset = offsetof(cache_words, enabled),
+     .default_text = "true", .help = "keep the outputs while the encoder is frozen"},
+    {.name = "cache_precision", .type = AKIN_OPTION_CHOICE,
+     .offset = offsetof(cache_words, precision), .default_text = "f32",
+     .choices = "f32|bf16|int8", .help = "in which they are kept"},
+    {.name = "cache_key", .type = AKIN_OPTION_STRING, .offset = offsetof(cache_words, key),
+     .help = "the member of a record that identifies it; without one, what the encoder reads"},
+    {NULL}};
+
+akin_cache_options akin_cache_defaults(void)
+{
+    return (akin_cache_options){
+        .size = sizeof(akin_cache_options), .enabled = true, .precision = AKIN_CACHE_F32};
+}
+
+/* The three words among an encoder's options; the rest is the class's. */
+static akin_status parse_cache(akin_encoder *encoder, const ak_value *map, const char *name,
+                               akin_error *error)
+{
+    cache_words words;
+    ak_value *ours = ak_value_new_map(encoder->arena);
+    if (!ours)
+        return ak_fail_memory(error);
+    for (const akin_option *row = ak_encoder_cache_rows; row->name; row++) {
+        const ak_value *value = ak_value_get(map, row->name);
+        if (value && !ak_value_attach(encoder->arena, ours, row->name, value))
+            return ak_fail_memory(error);
+    }
+    AK_TRY(ak_options_parse(ak_encoder_cache_rows, &words, ours, NULL, encoder->arena, name,
+                            error));
+    encoder->cache.enabled = words.enabled;
+    encoder->cache.precision = (akin_cache_precision)words.precision;
+    encoder->cache_is_set = ours->count > 0;
+    encoder->key_field = words.key ? ak_arena_copy(encoder->arena, words.key, strlen(words.key))
+                                   : NULL;
+    return words.key && !encoder->key_field ? ak_fail_memory(error) : AKIN_OK;
+}
+
+akin_status akin_encoder_set_cache(akin_encoder *encoder, const akin_cache_options *options,
+                                   akin_error *error)
+{
+    if (options->size < sizeof *options || options->precision < AKIN_CACHE_F32 ||
+        options->precision > AKIN_CACHE_INT8)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "cache options must come from akin_cache_defaults(), with a precision of "
+                       "akin_cache_precision");
+    encoder->cache = *options;
+    encoder->cache_is_set = true;
+    return AKIN_OK;
+}
+
+/* The key that a record names: the text of its member, a number's too. *found false: it has none. */
+static akin_status field_key(const akin_encoder *encoder, akin_object object, bool *found,
+                             ak_hash *key, akin_error *error)
+{
+    const char *fields[] = {encoder->key_field};
+    char number[32];
+    ak_value value = {0};
+    akin_arena *arena;
+    AK_TRY(ak_arena_create(&arena, error));
+    akin_status status = ak_json_fields(object.data, object.size, fields, 1, &value, arena,
+                                        "record", 0, NULL);
+    *found = !status && (value.kind == AK_STRING || value.kind == AK_INT);
+    if (*found && value.kind == AK_INT) {
+        value.size = (size_t)snprintf(number, sizeof number, "%lld", (long long)value.integer);
+        value.string = number;
+    }
+    if (*found)
+        *key = ak_hash_combine(ak_hash_text("cache_key"), ak_hash_bytes(value.string, value.size));
+    ak_arena_free(arena);
+    return status == AKIN_ERR_MEMORY ? ak_fail_memory(error) : AKIN_OK;
+}
+
+akin_status ak_encoder_key(const akin_encoder *encoder, akin_object object, ak_hash *key,
+                           akin_error *error)
+{
+    bool found = false;
+    if (encoder->cache.key)
+        return encoder->cache.key(encoder->cache.user, object, key, error);
+    if (encoder->key_field) {
+        AK_TRY(field_key(encoder, object, &found, key, error));
+        if (found)
+            return AKIN_OK;
+        atomic_fetch_add_explicit(&((akin_encoder *)encoder)->keyless, 1, memory_order_relaxed);
+    }
+    if (encoder->type->key)
+        return encoder->type->key(encoder->self, object, key, error);
+    *key = ak_hash_bytes(object.data, object.size);
+    return AKIN_OK;
+}
+
+/* ---- making one ---- */
+
 static akin_status open_object(akin_encoder *encoder, akin_context *context, const ak_value *map,
                                const char *name, const char *folder, bool load,
                                akin_error *error)
@@ -50,7 +156,7 @@ static akin_status open_object(akin_encoder *encoder, akin_context *context, con
     }
     static const akin_option none[] = {{NULL}};
     const ak_option_reader reader = {.name = name,
-                                     .also = shared_options,
+                                     .also = ak_encoder_shared,
                                      .arena = encoder->arena,
                                      .find = ak_encoder_find,
                                      .user = context};
@@ -90,11 +196,14 @@ akin_status ak_encoder_make(akin_encoder **out, akin_context *context, const ak_
     if (!encoder)
         return ak_fail_memory(error);
     encoder->type = found.type;
+    encoder->cache = akin_cache_defaults();
     akin_status status = ak_arena_create(&encoder->arena, error);
     if (!status)
         status = parse_precision(map, name, precision, &encoder->precision, error);
     if (!status && map)
         status = keep_options(encoder->arena, map, &encoder->given, error);
+    if (!status)
+        status = parse_cache(encoder, map, name, error);
     if (!status)
         status = open_object(encoder, context, map, name, folder, load, error);
     if (status) {
@@ -164,13 +273,25 @@ akin_status ak_encoder_fingerprint(const akin_encoder *encoder, bool *has, ak_ha
     return *has ? encoder->type->fingerprint(encoder->self, fingerprint, error) : AKIN_OK;
 }
 
-akin_status ak_encoder_key(const akin_encoder *encoder, akin_object object, ak_hash *key,
-                           akin_error *error)
+char *ak_encoder_describe(const akin_encoder *encoder)
 {
-    if (encoder->type->key)
-        return encoder->type->key(encoder->self, object, key, error);
-    *key = ak_hash_bytes(object.data, object.size);
-    return AKIN_OK;
+    akin_arena *arena;
+    char *text = NULL;
+    if (ak_arena_create(&arena, NULL))
+        return NULL;
+    bool transformer = encoder->type == &ak_encoder_transformer;
+    ak_value *map = ak_value_new_map(arena);
+    bool whole = ak_value_add_string(arena, map, "type", encoder->type->name) &&
+                 (!transformer || ak_value_add_string(arena, map, "path",
+                                                      ak_transformer_path(encoder->self)));
+    const ak_value *option = encoder->given ? encoder->given->first : NULL;
+    for (; whole && option; option = option->next)
+        if (!ak_value_get(map, option->key) && strncmp(option->key, "cache", 5) != 0)
+            whole = ak_value_attach(arena, map, option->key, option) != NULL;
+    if (whole)
+        text = ak_json_write(map, 0);
+    ak_arena_free(arena);
+    return text;
 }
 
 akin_status akin_register_encoder(akin_context *context, const akin_encoder_class *type,

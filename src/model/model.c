@@ -106,7 +106,6 @@ void akin_model_free(akin_model *model)
     ak_free(model->base_path);
     ak_free(model->training_json);
     ak_free(model->metrics_json);
-    ak_model_loss_free(model->loss);
     ak_free(model);
 }
 
@@ -122,16 +121,19 @@ int64_t akin_model_base_dim(const akin_model *model)
 
 /* ---- what an object and a space are ---- */
 
-akin_status ak_model_key(const akin_model *model, akin_object object, ak_hash *key,
-                         akin_error *error)
+akin_status ak_model_keys(const akin_model *model, akin_object object, ak_hash *keys,
+                          akin_error *error)
 {
-    AK_TRY(ak_encoder_key(model->encoders[0].encoder, object, key, error));
-    for (int i = 1; i < model->encoder_count; i++) {
-        ak_hash next;
-        AK_TRY(ak_encoder_key(model->encoders[i].encoder, object, &next, error));
-        *key = ak_hash_combine(*key, next);
-    }
+    for (int i = 0; i < model->encoder_count; i++)
+        AK_TRY(ak_encoder_key(model->encoders[i].encoder, object, &keys[i], error));
     return AKIN_OK;
+}
+
+void ak_model_set_cache(akin_model *model, const akin_cache_options *options)
+{
+    for (int i = 0; i < model->encoder_count; i++)
+        if (!model->encoders[i].encoder->cache_is_set)
+            model->encoders[i].encoder->cache = *options;
 }
 
 akin_status ak_model_base_fingerprint(const akin_model *model, ak_hash *fingerprint,
@@ -250,6 +252,12 @@ akin_status akin_model_confidence(const akin_model *model, const float *embeddin
                    head ? "the head is" : "the model has", head ? head->type->name : "no head");
 }
 
+static void add_note(char *out, size_t size, size_t *used, const char *note)
+{
+    if (*note && *used < size)
+        *used += (size_t)snprintf(out + *used, size - *used, *used ? "\n%s" : "%s", note);
+}
+
 void akin_model_notes(const akin_model *model, char *out, size_t size)
 {
     size_t used = 0;
@@ -259,8 +267,12 @@ void akin_model_notes(const akin_model *model, char *out, size_t size)
         char note[256] = "";
         if (encoder->type->notes)
             encoder->type->notes(encoder->self, note, sizeof note);
-        if (*note && used < size)
-            used += (size_t)snprintf(out + used, size - used, used ? "\n%s" : "%s", note);
+        add_note(out, size, &used, note);
+        long long keyless = atomic_load(&encoder->keyless);
+        snprintf(note, sizeof note, "%lld object%s without \"%s\" (cache_key): known by content",
+                 keyless, keyless == 1 ? "" : "s", encoder->key_field ? encoder->key_field : "");
+        if (keyless)
+            add_note(out, size, &used, note);
     }
 }
 

@@ -7,6 +7,8 @@
 #include "model/encoders.h"
 #include "nn/nn.h"
 
+#include <stdatomic.h>
+
 /* ---- encoder.c: a class, its object and its options ---- */
 
 struct akin_encoder {
@@ -16,6 +18,10 @@ struct akin_encoder {
     const ak_value *given; /* the options as they were written, for akin.json */
     akin_precision precision;
     akin_arena *arena; /* holds options and given */
+    akin_cache_options cache;
+    bool cache_is_set;     /* by the caller or by `given` */
+    const char *key_field; /* the member of a record that is the key; NULL: none */
+    atomic_llong keyless;  /* objects without it, which are known by what is read of them */
 };
 
 /* An ak_class_finder: the encoder class of that name; `context` may be NULL. */
@@ -33,6 +39,11 @@ akin_status ak_encoder_fingerprint(const akin_encoder *encoder, bool *has, ak_ha
                                    akin_error *error);
 akin_status ak_encoder_key(const akin_encoder *encoder, akin_object object, ak_hash *key,
                            akin_error *error);
+/* Class, options and folder as JSON (ak_free); NULL when out of memory. */
+char *ak_encoder_describe(const akin_encoder *encoder);
+/* "cache", "cache_precision", "cache_key", which every encoder has in a recipe and in akin.json. */
+extern const akin_option ak_encoder_cache_rows[];
+extern const char *const ak_encoder_shared[]; /* these and what else every class has; NULL ends */
 
 /* ---- head.c ---- */
 
@@ -52,26 +63,6 @@ akin_status ak_head_find(const void *context, const char *name, ak_found_class *
 akin_status ak_head_make(akin_head **out, akin_context *context, const ak_value *map,
                          const char *name, int64_t input_dim, akin_error *error);
 
-/* ---- model_loss.c: the loss that a model was trained with, kept beside it ---- */
-
-/* loss.safetensors: parameters by name, metadata "loss" (type and options) and "labels" (a list: the
-   label of every group, in the order of the parameters' rows). Whoever trains on may want it; what
-   serves does not. A loaded model does not read it, it is copied when the model is saved again. */
-typedef struct ak_model_loss {
-    char *given, *labels;        /* JSON; labels NULL: of no groups */
-    akin_parameters *parameters; /* NULL: in the folder that the model was loaded from */
-} ak_model_loss;
-
-/* Takes the parameters on success only. */
-akin_status ak_model_set_loss(akin_model *model, const ak_value *given, const char *labels,
-                              akin_parameters *parameters, akin_error *error);
-void ak_model_loss_free(ak_model_loss *loss);
-/* The member "loss" of akin.json, and back. */
-akin_status ak_model_loss_describe(const akin_model *model, akin_arena *arena, ak_value *root,
-                                   akin_error *error);
-akin_status ak_model_loss_recall(akin_model *model, const ak_value *root, akin_error *error);
-akin_status ak_model_loss_write(const akin_model *model, const char *folder, akin_error *error);
-
 /* ---- model.c ---- */
 
 typedef struct ak_model_encoder {
@@ -90,12 +81,14 @@ struct akin_model {
     char *base_path;     /* of the encoder it was tuned from, NULL: unknown */
     char *training_json; /* the training record, NULL: none */
     char *metrics_json;  /* base and tuned, NULL: none */
-    ak_model_loss *loss; /* NULL: it had no parameters, or none is known */
 };
 
-/* Content key of an object: what all encoders read of it. */
-akin_status ak_model_key(const akin_model *model, akin_object object, ak_hash *key,
-                         akin_error *error);
+/* Content keys of an object, one for each encoder: what it reads of it. */
+akin_status ak_model_keys(const akin_model *model, akin_object object, ak_hash *keys,
+                          akin_error *error);
+
+/* What a run asks for, for encoders that say nothing of their own. */
+void ak_model_set_cache(akin_model *model, const akin_cache_options *options);
 
 /* features: n x input_dim -> y: n x dim; the head's pass. */
 akin_status ak_model_head_forward(const akin_model *model, const akin_pass *pass,
@@ -119,9 +112,6 @@ akin_status ak_model_set_record(akin_model *model, const char *base_path, const 
 /* Named parameters as a safetensors file; reading demands every name and shape. */
 akin_status ak_parameters_write(const akin_parameters *parameters, const char *path,
                                 akin_error *error);
-/* metadata: keys and values in turns, NULL at the end. */
-akin_status ak_parameters_write_with(const akin_parameters *parameters, const char *path,
-                                     const char *const *metadata, akin_error *error);
 akin_status ak_parameters_read(akin_parameters *parameters, const char *path, akin_error *error);
 
 /* ---- kind.c ---- */

@@ -22,8 +22,9 @@ static akin_status write_class(const akin_recipe *recipe, const ak_found_class *
                                ak_class_finder *finder, const ak_value *given, const char *key,
                                ak_value *parent, akin_error *error)
 {
-    static const char *const shared[] = {"type", "precision", NULL};
+    static const char *const type_only[] = {"type", NULL};
     static const akin_option none[] = {{NULL}};
+    const char *const *shared = finder == ak_encoder_find ? ak_encoder_shared : type_only;
     const akin_option *rows = class->rows ? class->rows : none;
     const ak_option_reader reader = {.name = recipe->name,
                                      .also = shared,
@@ -35,9 +36,11 @@ static akin_status write_class(const akin_recipe *recipe, const ak_found_class *
     if (!options || !ak_value_add_string(recipe->arena, map, "type", class->name))
         return ak_fail_memory(error);
     AK_TRY(ak_options_read(&reader, rows, options, given, error));
-    const ak_value *precision = ak_value_get(given, "precision");
-    if (precision && !ak_value_attach(recipe->arena, map, "precision", precision))
-        return ak_fail_memory(error);
+    for (const char *const *name = shared + 1; *name; name++) { /* the type is there */
+        const ak_value *value = ak_value_get(given, *name);
+        if (value && !ak_value_attach(recipe->arena, map, *name, value))
+            return ak_fail_memory(error);
+    }
     return ak_options_write(rows, options, map, recipe->arena, error);
 }
 

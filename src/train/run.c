@@ -141,10 +141,11 @@ static akin_status configure_metrics(akin_training *t, akin_error *error)
 
 static akin_status configure_cache(akin_training *t, bool *enabled, akin_error *error)
 {
-    akin_cache_options options = {.size = sizeof options, .enabled = true};
+    akin_cache_options options = akin_cache_defaults();
     if (t->trainable->configure_cache)
         AK_TRY(t->trainable->configure_cache(t->trainable->user, &options, error));
     *enabled = options.enabled;
+    ak_model_set_cache(t->model, &options);
     return AKIN_OK;
 }
 

@@ -47,10 +47,11 @@ static akin_status collate(void *user, ak_batch *batch, akin_error *error)
     return side->group_map ? renumber_groups(side, batch, error) : AKIN_OK;
 }
 
-static bool all_frozen(const akin_model *model)
+static bool all_cached(const akin_model *model)
 {
     for (int e = 0; e < model->encoder_count; e++)
-        if (ak_encoder_trainable(model->encoders[e].encoder))
+        if (ak_encoder_trainable(model->encoders[e].encoder) ||
+            !model->encoders[e].encoder->cache.enabled)
             return false;
     return true;
 }
@@ -76,7 +77,7 @@ akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *lo
         ak_contents contents = ak_table_contents(&source);
         AK_TRY(ak_features_collect(&side->features, model, &contents, true, error));
     }
-    side->reads_objects = !cache || !all_frozen(model);
+    side->reads_objects = !cache || !all_cached(model);
     return ak_loader_prepare(loader, side->table, side->reads_objects, collate, side, error);
 }
 
