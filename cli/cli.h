@@ -22,7 +22,7 @@ typedef struct cli_command {
 } cli_command;
 
 extern const cli_command cli_train, cli_evaluate, cli_encode, cli_index, cli_search, cli_inspect,
-    cli_list;
+    cli_list, cli_cache;
 extern const cli_command *const cli_commands[]; /* NULL-terminated */
 
 /* ---- common.c: options every command has, errors, progress ---- */

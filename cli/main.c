@@ -1,4 +1,4 @@
-/* akin: train, evaluate, encode, index, search, inspect, list. */
+/* akin: train, evaluate, encode, index, search, inspect, list, cache. */
 #include "cli.h"
 #include "manual.h"
 
@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 const cli_command *const cli_commands[] = {&cli_train,  &cli_evaluate, &cli_encode, &cli_index,
-                                           &cli_search, &cli_inspect,  &cli_list,   NULL};
+                                           &cli_search, &cli_inspect,  &cli_list,   &cli_cache,
+                                           NULL};
 
 static int print_help(FILE *out)
 {
