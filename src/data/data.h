@@ -27,6 +27,9 @@ bool ak_dataset_fingerprint(const akin_dataset *dataset, ak_hash *fingerprint);
 const char *ak_dataset_name(const akin_dataset *dataset); /* "faq.jsonl", for messages */
 /* Invalid UTF-8 sequences replaced so far; a record that is read again is not counted again. */
 int64_t ak_dataset_replaced(const akin_dataset *dataset);
+/* The label of a sample of groups as the file has it: a text, a number, true or false. */
+akin_status ak_dataset_label(const akin_dataset *dataset, int64_t index, akin_arena *arena,
+                             ak_value *label, akin_error *error);
 /* An error about one sample: "faq.jsonl:17: ..." where it has a line, or "name: sample 16: ...". */
 akin_status ak_dataset_fail(const akin_dataset *dataset, int64_t index, akin_error *error,
                             akin_status status, const char *format, ...)
@@ -100,6 +103,10 @@ void ak_table_free(ak_table *table);
    numbers from other->groups on. *map: table->groups numbers, freed by ak_free. */
 akin_status ak_table_match_groups(int64_t **map, const ak_table *table, const ak_table *other,
                                   akin_error *error);
+/* The label map: a JSON list whose place g has the label of group g, as its first sample has it.
+   `table` is the data set's. *json is freed by ak_free. */
+akin_status ak_table_labels(char **json, const ak_table *table, const akin_dataset *dataset,
+                            akin_error *error);
 /* As bytes, for the cache (a private format with a version and a checksum). A loaded table is
    mapped and must not be written to. */
 akin_status ak_table_save(const ak_table *table, const char *path, akin_error *error);

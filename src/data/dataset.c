@@ -101,6 +101,19 @@ akin_status akin_dataset_get(const akin_dataset *dataset, int64_t index, akin_ar
     return status;
 }
 
+akin_status ak_dataset_label(const akin_dataset *dataset, int64_t index, akin_arena *arena,
+                             ak_value *label, akin_error *error)
+{
+    akin_sample sample;
+    if (dataset->extra && dataset->extra->label)
+        return dataset->extra->label(dataset->self, index, arena, label, error);
+    AK_TRY(akin_dataset_get(dataset, index, arena, &sample, error));
+    *label = (ak_value){.kind = AK_INT,
+                        .integer = sample.group.group,
+                        .number = (double)sample.group.group};
+    return AKIN_OK;
+}
+
 bool ak_dataset_fingerprint(const akin_dataset *dataset, ak_hash *fingerprint)
 {
     return dataset->extra && dataset->extra->fingerprint(dataset->self, fingerprint);
@@ -188,10 +201,18 @@ static void view_place(const void *self, int64_t index, const char **file, int64
         extra->place(v->parent->self, v->index[index], file, line);
 }
 
+static akin_status view_label(void *self, int64_t index, akin_arena *arena, ak_value *label,
+                              akin_error *error)
+{
+    const view *v = self;
+    return ak_dataset_label(v->parent, v->index[index], arena, label, error);
+}
+
 akin_status ak_dataset_view(akin_dataset **out, const akin_dataset *parent, int64_t *index,
                             int64_t count, akin_error *error)
 {
-    static const ak_dataset_extra extra = {view_fingerprint, view_replaced, view_place};
+    static const ak_dataset_extra extra = {view_fingerprint, view_replaced, view_place,
+                                           view_label};
     *out = NULL;
     view *v = ak_alloc(sizeof *v);
     if (!v)

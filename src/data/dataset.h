@@ -10,6 +10,9 @@ typedef struct ak_dataset_extra {
     int64_t (*replaced)(const void *self); /* NULL: 0 */
     /* File and line of a sample, for messages. NULL: it has none. */
     void (*place)(const void *self, int64_t index, const char **file, int64_t *line);
+    /* The label of a sample of groups as it was written. NULL: it is the number that `get` gives. */
+    akin_status (*label)(void *self, int64_t index, akin_arena *arena, ak_value *label,
+                         akin_error *error);
 } ak_dataset_extra;
 
 struct akin_dataset {

@@ -54,3 +54,52 @@ int64_t ak_label(const ak_value *value)
         return text_label(digits, strlen(digits));
     }
 }
+
+/* ---- the label map ---- */
+
+static akin_status add_label(ak_value *list, const akin_dataset *dataset, int64_t sample,
+                             akin_arena *scratch, akin_arena *arena, akin_error *error)
+{
+    ak_value label = {0}, *kept = ak_value_add(arena, list, NULL, AK_NULL);
+    ak_arena_reset(scratch);
+    AK_TRY(ak_dataset_label(dataset, sample, scratch, &label, error));
+    const char *text = label.string ? ak_arena_copy(arena, label.string, label.size) : NULL;
+    if (!kept || (label.string && !text))
+        return ak_fail_memory(error);
+    kept->kind = label.kind;
+    kept->boolean = label.boolean;
+    kept->integer = label.integer;
+    kept->number = label.number;
+    kept->string = text;
+    kept->size = label.size;
+    return AKIN_OK;
+}
+
+/* Groups are numbered by first appearance, so the samples say when a new one begins. */
+static akin_status add_labels(ak_value *list, const ak_table *table, const akin_dataset *dataset,
+                              akin_arena *scratch, akin_arena *arena, akin_error *error)
+{
+    if (!list)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < table->count; i++)
+        if (table->group[i] == list->count)
+            AK_TRY(add_label(list, dataset, i, scratch, arena, error));
+    return AKIN_OK;
+}
+
+akin_status ak_table_labels(char **json, const ak_table *table, const akin_dataset *dataset,
+                            akin_error *error)
+{
+    akin_arena *arena, *scratch = NULL;
+    *json = NULL;
+    AK_TRY(ak_arena_create(&arena, error));
+    ak_value *list = ak_value_new_list(arena);
+    akin_status status = ak_arena_create(&scratch, error);
+    if (!status)
+        status = add_labels(list, table, dataset, scratch, arena, error);
+    if (!status && !(*json = ak_json_write(list, 0)))
+        status = ak_fail_memory(error);
+    ak_arena_free(scratch);
+    ak_arena_free(arena);
+    return status;
+}

@@ -240,6 +240,16 @@ static akin_status source_get(void *self, int64_t index, akin_arena *arena, akin
     return to_group(source, index, found, arena, &sample->group, error);
 }
 
+static akin_status source_label(void *self, int64_t index, akin_arena *arena, ak_value *label,
+                                akin_error *error)
+{
+    ak_source *source = self;
+    ak_value found[AK_FIELDS] = {0};
+    AK_TRY(source->format->fields(source, index, arena, found, error));
+    *label = found[AK_GROUP];
+    return AKIN_OK;
+}
+
 static void source_free(void *self)
 {
     ak_source *source = self;
@@ -434,7 +444,8 @@ akin_status ak_dataset_open_file(akin_dataset **out, const char *path, akin_samp
                                  const akin_fields *fields, const char *cache_folder,
                                  akin_error *error)
 {
-    static const ak_dataset_extra extra = {source_fingerprint, source_replaced, source_place};
+    static const ak_dataset_extra extra = {source_fingerprint, source_replaced, source_place,
+                                           source_label};
     *out = NULL;
     if (!path)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "the path of a data set is NULL");

@@ -2,6 +2,7 @@
 
      akin.json            format, fingerprint, encoders, head, base, training record, metrics
      head.safetensors     the head's parameters, if it has any
+     loss.safetensors     those of the loss it was trained with, if it had any, and the labels
      encoders/NAME/       what the encoder's class saves
      README.md            model card
 
@@ -95,6 +96,7 @@ static akin_status describe(const akin_model *model, akin_arena *arena, ak_value
     if (!head || (model->head && !ak_value_add_string(arena, root, "head_checksum", hex)))
         return ak_fail_memory(error);
     AK_TRY(describe_base(model, arena, root, error));
+    AK_TRY(ak_model_loss_describe(model, arena, root, error));
     AK_TRY(attach_json(arena, root, "training", model->training_json, error));
     AK_TRY(attach_json(arena, root, "metrics", model->metrics_json, error));
     *out = root;
@@ -128,8 +130,8 @@ static akin_status write_description(const akin_model *model, const char *folder
     return status;
 }
 
-akin_status ak_parameters_write(const akin_parameters *parameters, const char *path,
-                                akin_error *error)
+akin_status ak_parameters_write_with(const akin_parameters *parameters, const char *path,
+                                     const char *const *metadata, akin_error *error)
 {
     int count = ak_parameters_count(parameters);
     ak_tensor *tensors = ak_calloc((size_t)count + 1, sizeof *tensors);
@@ -145,10 +147,16 @@ akin_status ak_parameters_write(const akin_parameters *parameters, const char *p
                                  .size = (size_t)(p->rows * p->columns) * sizeof(float),
                                  .data = p->value};
     }
-    static const char *const metadata[] = {"format", "akin-parameters", NULL};
     akin_status status = ak_safetensors_write(path, tensors, count, metadata, error);
     ak_free(tensors);
     return status;
+}
+
+akin_status ak_parameters_write(const akin_parameters *parameters, const char *path,
+                                akin_error *error)
+{
+    static const char *const metadata[] = {"format", "akin-parameters", NULL};
+    return ak_parameters_write_with(parameters, path, metadata, error);
 }
 
 static akin_status write_head(const akin_model *model, const char *folder, akin_error *error)
@@ -186,6 +194,7 @@ static akin_status write_all(const akin_model *model, const char *folder, akin_e
     for (int i = 0; i < model->encoder_count; i++)
         AK_TRY(write_encoder(&model->encoders[i], folder, error));
     AK_TRY(write_head(model, folder, error));
+    AK_TRY(ak_model_loss_write(model, folder, error));
     AK_TRY(write_description(model, folder, error));
     char *card = ak_model_card(model);
     akin_status status = write_text(folder, "README.md", card, error);
@@ -304,6 +313,8 @@ static akin_status keep_record(akin_model *model, const ak_value *root, akin_err
             status = ak_fail_memory(error);
     }
     const char *base = ak_value_get_string(ak_value_get(root, "base"), "path", NULL);
+    if (!status)
+        status = ak_model_loss_recall(model, root, error);
     if (!status)
         status = ak_model_set_record(model, base, texts[0], texts[1], error);
     ak_free(texts[0]);

@@ -106,6 +106,7 @@ void akin_model_free(akin_model *model)
     ak_free(model->base_path);
     ak_free(model->training_json);
     ak_free(model->metrics_json);
+    ak_model_loss_free(model->loss);
     ak_free(model);
 }
 

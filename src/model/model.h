@@ -63,6 +63,26 @@ akin_status ak_head_find(const void *context, const char *name, ak_found_class *
 akin_status ak_head_make(akin_head **out, akin_context *context, const ak_value *map,
                          const char *name, int64_t input_dim, akin_error *error);
 
+/* ---- model_loss.c: the loss that a model was trained with, kept beside it ---- */
+
+/* loss.safetensors: parameters by name, metadata "loss" (type and options) and "labels" (a list: the
+   label of every group, in the order of the parameters' rows). Whoever trains on may want it; what
+   serves does not. A loaded model does not read it, it is copied when the model is saved again. */
+typedef struct ak_model_loss {
+    char *given, *labels;        /* JSON; labels NULL: of no groups */
+    akin_parameters *parameters; /* NULL: in the folder that the model was loaded from */
+} ak_model_loss;
+
+/* Takes the parameters on success only. */
+akin_status ak_model_set_loss(akin_model *model, const ak_value *given, const char *labels,
+                              akin_parameters *parameters, akin_error *error);
+void ak_model_loss_free(ak_model_loss *loss);
+/* The member "loss" of akin.json, and back. */
+akin_status ak_model_loss_describe(const akin_model *model, akin_arena *arena, ak_value *root,
+                                   akin_error *error);
+akin_status ak_model_loss_recall(akin_model *model, const ak_value *root, akin_error *error);
+akin_status ak_model_loss_write(const akin_model *model, const char *folder, akin_error *error);
+
 /* ---- model.c ---- */
 
 typedef struct ak_model_encoder {
@@ -81,6 +101,7 @@ struct akin_model {
     char *base_path;     /* of the encoder it was tuned from, NULL: unknown */
     char *training_json; /* the training record, NULL: none */
     char *metrics_json;  /* base and tuned, NULL: none */
+    ak_model_loss *loss; /* NULL: it had no parameters, or none is known */
 };
 
 /* Content keys of an object, one for each encoder: what it reads of it. */
@@ -112,6 +133,9 @@ akin_status ak_model_set_record(akin_model *model, const char *base_path, const 
 /* Named parameters as a safetensors file; reading demands every name and shape. */
 akin_status ak_parameters_write(const akin_parameters *parameters, const char *path,
                                 akin_error *error);
+/* metadata: keys and values in turns, NULL at the end. */
+akin_status ak_parameters_write_with(const akin_parameters *parameters, const char *path,
+                                     const char *const *metadata, akin_error *error);
 akin_status ak_parameters_read(akin_parameters *parameters, const char *path, akin_error *error);
 
 /* ---- kind.c ---- */

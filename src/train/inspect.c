@@ -63,7 +63,11 @@ static akin_status inspect_loaded(inspection *i, const akin_model *model, const 
         made = ak_value_attach(i->arena, i->root, "head", model->head->given) &&
                ak_value_add_int(i->arena, i->root, "head_parameters",
                                 ak_parameters_size(model->head->parameters));
-    if (made && model->base_path)
+    if (!made)
+        return ak_fail_memory(error);
+    if (model->loss)
+        AK_TRY(ak_model_loss_describe(model, i->arena, i->root, error));
+    if (model->base_path)
         made = ak_value_add_string(i->arena, i->root, "base", model->base_path);
     if (!made)
         return ak_fail_memory(error);

@@ -136,6 +136,23 @@ static akin_status metrics_record(const akin_training *t, akin_arena *arena, cha
     return *out ? AKIN_OK : ak_fail_memory(error);
 }
 
+/* A loss with parameters, and the labels of the groups that its rows stand for. The base has learnt
+   nothing, nor has its loss. */
+static akin_status record_loss(akin_training *t, akin_error *error)
+{
+    akin_parameters *parameters = t->loss->parameters;
+    char *labels = NULL;
+    if (t->best_epoch < 1 || !ak_parameters_size(parameters))
+        return AKIN_OK;
+    if (t->train.table->kind == AKIN_GROUPS)
+        AK_TRY(ak_table_labels(&labels, t->train.table, t->train.dataset, error));
+    akin_status status = ak_model_set_loss(t->model, t->loss->given, labels, parameters, error);
+    ak_free(labels);
+    if (!status)
+        t->loss->parameters = NULL; /* the model's now */
+    return status;
+}
+
 akin_status ak_record_run(akin_training *t, akin_error *error)
 {
     akin_arena *arena;
@@ -147,6 +164,8 @@ akin_status ak_record_run(akin_training *t, akin_error *error)
     if (!status)
         status = ak_model_set_record(t->model, ak_model_encoder_path(t->model), training, metrics,
                                      error);
+    if (!status)
+        status = record_loss(t, error);
     ak_free(training);
     ak_free(metrics);
     ak_arena_free(arena);

@@ -170,7 +170,7 @@ akin_status ak_run_log_step(ak_run_log *log, const akin_training *t, akin_error 
 void ak_tell_parts(const akin_training *t);
 void ak_tell_step(akin_training *t);
 void ak_tell_epoch(const akin_training *t);
-/* The training record and the metrics of the model directory. */
+/* The training record, the metrics and the loss of the model directory. */
 akin_status ak_record_run(akin_training *t, akin_error *error);
 
 #endif

@@ -1,0 +1,163 @@
+/* Losses within runs on groups: what is saved with the model, what is told, what is resumed. */
+#include "data_files.h"
+#include "numbers_encoder.h"
+
+#include "train/train.h"
+
+#include <math.h>
+
+enum { DIM = 6, SAMPLES = 80, GROUPS = 5 };
+
+static akin_context *context;
+static char told_lines[4096]; /* warnings */
+
+static void listen(void *user, akin_message_kind kind, double fraction, const char *text)
+{
+    (void)user, (void)fraction;
+    size_t used = strlen(told_lines);
+    if (kind == AKIN_MESSAGE_WARNING)
+        snprintf(told_lines + used, sizeof told_lines - used, "%s\n", text);
+}
+
+/* Labels of any type; three numbers that tell the group and three that disturb. */
+static const char *write_samples(const char *name, uint64_t seed)
+{
+    static const char *const labels[GROUPS] = {"\"cat\"", "7", "true", "\"a \\\"dog\\\"\"", "2.5"};
+    ak_text text = {0};
+    for (int i = 0; i < SAMPLES; i++) {
+        uint64_t group = (uint64_t)i % GROUPS;
+        ak_text_printf(&text, "{\"label\": %s, \"text\": \"", labels[group]);
+        for (uint64_t c = 0; c < DIM; c++) {
+            double own = ak_random_normal(seed, 1, (uint64_t)i * DIM + c);
+            double shared = ak_random_normal(7, 2, group * DIM + c);
+            ak_text_printf(&text, "%.4f ", c < 3 ? shared + 0.3 * own : 1.5 * own);
+        }
+        ak_text_printf(&text, "\"}\n");
+    }
+    const char *path = write_text(name, text.data);
+    ak_free(text.data);
+    return path;
+}
+
+static int set_up(void **state)
+{
+    if (make_test_folder(state) || akin_context_create(&context, NULL) ||
+        akin_context_set_cache(context, NULL, NULL) ||
+        akin_register_encoder(context, &numbers_class, NULL))
+        return -1;
+    akin_context_on_message(context, listen, NULL);
+    *told_lines = 0;
+    write_samples("train.jsonl", 1);
+    write_samples("validation.jsonl", 2);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    akin_context_free(context);
+    return remove_test_folder(state);
+}
+
+static akin_status open_recipe(akin_recipe **out, const char *loss, akin_error *error)
+{
+    char text[1024], path[300];
+    snprintf(text, sizeof text,
+             "data: {train: train.jsonl, validation: validation.jsonl, samples: groups,\n"
+             "  fields: {object: text, group: label}}\n"
+             "encoders: {n: {type: numbers, dim: 6}}\n"
+             "optimizer: {lr: 0.02}\n"
+             "train: {batch_size: 20, epochs: 4, early_stopping: false}\n"
+             "metrics: []\n"
+             "loss: %s\n",
+             loss);
+    snprintf(path, sizeof path, "%s", write_text("recipe.yaml", text));
+    return akin_recipe_open(out, context, path, NULL, 0, error);
+}
+
+/* A run of the recipe; `steps` 0: to its end. */
+static akin_status run(akin_model **model, const char *loss, const char *checkpoint, bool resume,
+                       int64_t steps, akin_error *error)
+{
+    akin_recipe *recipe;
+    akin_loader *train, *validation;
+    akin_fit_summary summary;
+    *model = NULL;
+    AK_TRY(open_recipe(&recipe, loss, error));
+    akin_trainable trainable = akin_recipe_trainable(recipe);
+    akin_trainer trainer = akin_recipe_trainer(recipe);
+    trainer.summary = trainer.progress = false;
+    trainer.checkpoint = checkpoint;
+    trainer.resume = resume;
+    trainer.max_steps = steps ? steps : trainer.max_steps;
+    akin_status status = akin_recipe_loaders(recipe, &train, &validation, error);
+    if (!status)
+        status = akin_fit(model, context, &trainable, &trainer, train, validation, &summary, error);
+    akin_recipe_free(recipe);
+    return status;
+}
+
+/* ---- loss.safetensors ---- */
+
+static void check_loss_file(const char *folder, const char *loss, const char *parameter)
+{
+    ak_safetensors *file;
+    char path[300];
+    const int64_t shape[2] = {GROUPS, DIM};
+    const void *data;
+    snprintf(path, sizeof path, "%s/loss.safetensors", test_path(folder));
+    assert_ok(ak_safetensors_open(&file, path, told));
+    assert_string_equal(ak_safetensors_metadata(file, "labels"),
+                        "[\"cat\", 7, true, \"a \\\"dog\\\"\", 2.5]");
+    assert_non_null(strstr(ak_safetensors_metadata(file, "loss"), loss));
+    assert_ok(ak_safetensors_view(&data, NULL, file, parameter, AK_DTYPE_F32, 2, shape, told));
+    ak_safetensors_free(file);
+}
+
+static void losses_are_saved_with_their_labels(void **state)
+{
+    (void)state;
+    akin_model *model;
+    char *json, path[300];
+    assert_ok(run(&model, "{type: cosface, scale: 8}", NULL, false, 0, told));
+    assert_ok(akin_model_save(model, test_path("model"), false, told));
+    akin_model_free(model);
+    check_loss_file("model", "cosface", "classes");
+    assert_ok(akin_inspect(&json, context, test_path("model"), told));
+    assert_non_null(strstr(json, "\"file\": \"loss.safetensors\""));
+    akin_memory_free(json);
+
+    /* saved again from what was loaded, and without the file */
+    assert_ok(akin_model_load(&model, context, test_path("model"), AKIN_AS_SAVED, told));
+    assert_ok(akin_model_save(model, test_path("again"), false, told));
+    check_loss_file("again", "cosface", "classes");
+    akin_model_free(model);
+    snprintf(path, sizeof path, "%s/loss.safetensors", test_path("again"));
+    assert_int_equal(unlink(path), 0);
+    assert_ok(akin_model_load(&model, context, test_path("again"), AKIN_AS_SAVED, told));
+    assert_ok(akin_model_save(model, test_path("third"), false, told));
+    akin_model_free(model);
+}
+
+static void losses_without_parameters_leave_no_file(void **state)
+{
+    (void)state;
+    akin_model *model;
+    char path[300], *json;
+    assert_ok(run(&model, "{type: supcon}", NULL, false, 0, told));
+    assert_ok(akin_model_save(model, test_path("model"), false, told));
+    akin_model_free(model);
+    snprintf(path, sizeof path, "%s/loss.safetensors", test_path("model"));
+    assert_int_equal(ak_path_what(path), AK_PATH_NONE);
+    assert_ok(akin_inspect(&json, context, test_path("model"), told));
+    assert_null(strstr(json, "loss.safetensors"));
+    akin_memory_free(json);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(losses_are_saved_with_their_labels, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(losses_without_parameters_leave_no_file, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
