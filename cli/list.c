@@ -12,7 +12,8 @@ static struct {
 static struct poptOption rows[] = {
     {"json", 'j', POPT_ARG_NONE, &options.json, 0, "print one JSON list", NULL}, POPT_TABLEEND};
 
-static const char *const kinds[] = {"encoders", "heads", "losses", "metrics", "optimizers", NULL};
+static const char *const kinds[] = {"encoders", "heads", "losses", "metrics", "optimizers",
+                                    "samplers", NULL};
 
 static void print_class(const akin_class_info *info)
 {
@@ -39,12 +40,13 @@ static int run(akin_context *context, const char **arguments, int count)
     akin_class_info info;
     int known = 0;
     if (count != 1)
-        return cli_usage("list", "list wants one of encoders, heads, losses, metrics, optimizers");
+        return cli_usage("list", "list wants one of encoders, heads, losses, metrics, optimizers, "
+                                 "samplers");
     while (kinds[known] && strcmp(kinds[known], arguments[0]) != 0)
         known++;
     if (!kinds[known])
-        return cli_usage("list", "list knows encoders, heads, losses, metrics and optimizers, not "
-                                 "\"%s\"",
+        return cli_usage("list", "list knows encoders, heads, losses, metrics, optimizers and "
+                                 "samplers, not \"%s\"",
                          arguments[0]);
     json_t *list = json_array();
     for (int64_t i = 0; akin_list(context, arguments[0], i, &info); i++) {
@@ -63,7 +65,7 @@ static int run(akin_context *context, const char **arguments, int count)
 
 const cli_command cli_list = {
     .name = "list",
-    .arguments = "encoders|heads|losses|metrics|optimizers",
+    .arguments = "encoders|heads|losses|metrics|optimizers|samplers",
     .summary = "show what there is, with options and defaults",
     .description = "Every row works in a recipe by its name. Plug-ins show too.",
     .example = "akin list losses",

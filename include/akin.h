@@ -106,7 +106,8 @@ AKIN_API akin_status akin_register_metric(akin_context *context, const akin_metr
 AKIN_API akin_status akin_context_load_plugin(akin_context *context, const char *path,
                                               akin_error *error);
 
-/* What there is: kind "encoders", "heads", "losses", "metrics" or "optimizers"; false past the end. */
+/* What there is: kind "encoders", "heads", "losses", "metrics", "optimizers"
+   or "samplers"; false past the end. */
 typedef struct akin_class_info {
     const char *name, *summary;
     const struct akin_option *options; /* may be NULL */
@@ -253,6 +254,10 @@ typedef struct akin_loader_options {
     uint64_t seed;      /* 42 */
     bool drop_last;     /* false: the last batch may be smaller */
     int workers;        /* 1: threads that read and collate while the model computes; 0: none */
+    /* Which samples stand together in a batch: one of akin_list "samplers", by name or as YAML,
+       "{type: groups, samples_per_group: 4}". NULL: shuffle. Its batches are a function of (seed,
+       epoch), their number is the same in every epoch; it needs shuffle. */
+    const char *sampler;
 } akin_loader_options;
 
 AKIN_API akin_loader_options akin_loader_defaults(void);

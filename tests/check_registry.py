@@ -3,7 +3,7 @@
 
 usage: check_registry.py AKIN ROOT
 
-Every encoder, head, loss, metric and optimizer of "akin list" must be named by a test program, and have
+Every encoder, head, loss, metric, optimizer and sampler of "akin list" must be named by a test program, and have
 a summary and a help text for each option: a class that was added without its test row fails here. Every
 key of the recipe's own sections must stand in docs/formats.md.
 """
@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 
-KINDS = ("encoders", "heads", "losses", "metrics", "optimizers")
+KINDS = ("encoders", "heads", "losses", "metrics", "optimizers", "samplers")
 RECIPE_ROW = re.compile(r"\{\.name = (?:DATA|FIELD|BATCH|TRAINER|STOPPING|CHECKPOINT)\((\w+)")
 
 

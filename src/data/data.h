@@ -99,6 +99,8 @@ akin_status ak_table_build(ak_table **out, const akin_dataset *dataset, const ak
                            ak_progress_function *progress, void *progress_user,
                            akin_error *error);
 void ak_table_free(ak_table *table);
+/* Groups that hold one sample; 0 when there is no memory to count them. */
+int64_t ak_table_lonely_groups(const ak_table *table);
 /* map[g]: the number in `other` of the label that is group g here; labels that `other` has not get
    numbers from other->groups on. *map: table->groups numbers, freed by ak_free. */
 akin_status ak_table_match_groups(int64_t **map, const ak_table *table, const ak_table *other,
@@ -118,6 +120,26 @@ akin_status ak_table_load(ak_table **out, const char *path, akin_error *error);
 akin_status ak_dataset_split(akin_dataset **train, akin_dataset **validation,
                              const akin_dataset *dataset, const ak_table *table, double fraction,
                              akin_split_by by, uint64_t seed, akin_error *error);
+
+/* ---- samplers: which samples stand together in a batch ---- */
+
+/* A sampler that was asked for: its class and options. Lives in the arena it was parsed into. */
+typedef struct ak_sampler {
+    const struct ak_sampler_class *type;
+    void *options;
+    const char *text; /* JSON, defaults filled in */
+} ak_sampler;
+
+/* A name, a map with a type, or null (NULL too): shuffle. `source` is for messages. */
+akin_status ak_sampler_parse(ak_sampler *out, const ak_value *value, const char *source,
+                             akin_arena *arena, akin_error *error);
+/* The same from YAML, as akin_loader_options has it; NULL: shuffle. */
+akin_status ak_sampler_read(ak_sampler *out, const char *text, akin_arena *arena,
+                            akin_error *error);
+/* AKIN_ERR_MISMATCH if it cannot sample such samples; `name` of the data set is for the message. */
+akin_status ak_sampler_check(const ak_sampler *sampler, akin_sample_kind kind, const char *name,
+                             akin_error *error);
+bool ak_sampler_at(int64_t number, akin_class_info *info); /* false past the end */
 
 /* ---- loader ---- */
 
@@ -139,13 +161,16 @@ typedef akin_status ak_collate_function(void *user, ak_batch *batch, akin_error 
 
 const akin_dataset *ak_loader_dataset(const akin_loader *loader);
 const akin_loader_options *ak_loader_options_of(const akin_loader *loader);
+const char *ak_loader_sampler(const akin_loader *loader); /* JSON; "" when nothing is shuffled */
 
 /* Ties a loader to a table before the first epoch; again to change what is tied. read_objects
    false: the data set is not touched. `collate` may be NULL. The table must outlive the loader or
    the next prepare; no batch may be held across a prepare. */
 akin_status ak_loader_prepare(akin_loader *loader, const ak_table *table, bool read_objects,
                               ak_collate_function *collate, void *user, akin_error *error);
-int64_t ak_loader_batches(const akin_loader *loader); /* per epoch */
+int64_t ak_loader_batches(const akin_loader *loader); /* per epoch; once prepared */
+/* Samples that the epoch that was started drew and the sampler put into no batch. */
+int64_t ak_loader_left_out(const akin_loader *loader);
 /* Starts an epoch: the order is a function of (seed, epoch). `first` batch to deliver (resume). */
 akin_status ak_loader_start(akin_loader *loader, int64_t epoch, int64_t first, akin_error *error);
 /* The next batch in order, whatever the number of workers; *batch NULL at the end. It is the

@@ -2,7 +2,9 @@
    order is a function of (seed, epoch) alone; batches come out in order whatever the number of
    workers. Batches and their arenas are reused, so that a steady state allocates nothing. */
 #include "data/data.h"
+#include "data/dataset.h"
 #include "data/pipeline.h"
+#include "data/sampler.h"
 
 #include <string.h>
 
@@ -13,13 +15,15 @@
 struct akin_loader {
     const akin_dataset *dataset;
     akin_loader_options options;
-    int64_t batches; /* per epoch */
+    akin_arena *arena;
+    ak_sampler sampler;
+    int64_t batches; /* per epoch; a sampler's when it is prepared */
     /* From prepare on: */
     const ak_table *table;
     bool read_objects;
     ak_collate_function *collate;
     void *user;
-    int64_t *order; /* NULL: the data set's own */
+    ak_planner *planner; /* NULL: the data set's own order */
     ak_batch *slots;
     void **slot_pointers;
     int slot_count;
@@ -54,6 +58,9 @@ static akin_status read_options(akin_loader_options *out, const akin_loader_opti
     if (out->workers < 0 || out->workers > MAX_WORKERS)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "workers is %d, must be between 0 and %d",
                        out->workers, MAX_WORKERS);
+    if (out->sampler && !out->shuffle)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "a sampler draws at random: with one \"shuffle\" must be true");
     return AKIN_OK;
 }
 
@@ -68,6 +75,14 @@ static akin_status check_kind(const akin_dataset *dataset, akin_sample_kind kind
                        : "%s: holds pairs (a, b), which a group loader cannot read: use "
                          "akin_pair_loader_create and a loss on pairs, or open it as groups",
                    ak_dataset_name(dataset));
+}
+
+static akin_status read_sampler(akin_loader *loader, akin_sample_kind kind, akin_error *error)
+{
+    AK_TRY(ak_arena_create(&loader->arena, error));
+    AK_TRY(ak_sampler_read(&loader->sampler, loader->options.sampler, loader->arena, error));
+    loader->options.sampler = loader->sampler.text; /* the caller's text need not live on */
+    return ak_sampler_check(&loader->sampler, kind, ak_dataset_name(loader->dataset), error);
 }
 
 static akin_status create(akin_loader **out, const akin_dataset *dataset, akin_sample_kind kind,
@@ -89,8 +104,12 @@ static akin_status create(akin_loader **out, const akin_dataset *dataset, akin_s
     loader->dataset = dataset;
     loader->options = read;
     loader->batches = count / read.batch_size + (!read.drop_last && count % read.batch_size != 0);
-    *out = loader;
-    return AKIN_OK;
+    akin_status status = read_sampler(loader, kind, error);
+    if (status)
+        akin_loader_free(loader);
+    else
+        *out = loader;
+    return status;
 }
 
 akin_status akin_pair_loader_create(akin_loader **out, const akin_dataset *dataset,
@@ -112,11 +131,11 @@ static void free_prepared(akin_loader *loader)
         ak_arena_free(loader->slots[i].arena);
     ak_free(loader->slots);
     ak_free(loader->slot_pointers);
-    ak_free(loader->order);
+    ak_planner_free(loader->planner);
     loader->pipeline = NULL;
     loader->slots = NULL;
     loader->slot_pointers = NULL;
-    loader->order = NULL;
+    loader->planner = NULL;
 }
 
 void akin_loader_free(akin_loader *loader)
@@ -124,6 +143,7 @@ void akin_loader_free(akin_loader *loader)
     if (!loader)
         return;
     free_prepared(loader);
+    ak_arena_free(loader->arena);
     ak_free(loader);
 }
 
@@ -137,9 +157,19 @@ const akin_loader_options *ak_loader_options_of(const akin_loader *loader)
     return &loader->options;
 }
 
+const char *ak_loader_sampler(const akin_loader *loader)
+{
+    return loader->options.shuffle ? loader->sampler.text : "";
+}
+
 int64_t ak_loader_batches(const akin_loader *loader)
 {
     return loader->batches;
+}
+
+int64_t ak_loader_left_out(const akin_loader *loader)
+{
+    return loader->planner ? ak_planner_plan(loader->planner)->left_out : 0;
 }
 
 /* ---- making a batch: any thread ---- */
@@ -160,15 +190,17 @@ static akin_status allocate_batch(ak_batch *b, const akin_loader *loader, int64_
 }
 
 /* Labels of the batch, copied out of the table. */
-static akin_status fill_labels(ak_batch *b, const akin_loader *loader, akin_error *error)
+static akin_status fill_labels(ak_batch *b, const akin_loader *loader, int64_t first,
+                               akin_error *error)
 {
     const ak_table *t = loader->table;
-    int64_t *content, *group, first = b->number * loader->options.batch_size;
+    int64_t *content, *group;
     const int64_t *group_of = t->kind == AKIN_PAIRS ? t->subgroup : t->group;
     float *score;
+    const int64_t *order = loader->planner ? ak_planner_plan(loader->planner)->order + first : NULL;
     AK_TRY(allocate_batch(b, loader, &content, &group, &score, error));
     for (int64_t i = 0; i < b->count; i++) {
-        int64_t sample = loader->order ? loader->order[first + i] : first + i;
+        int64_t sample = loader->planner ? order[i] : first + i;
         b->samples[i] = sample;
         for (int64_t o = 0; o < t->objects; o++)
             content[o * b->count + i] = t->content[sample * t->objects + o];
@@ -205,17 +237,29 @@ static akin_status read_objects(ak_batch *b, const akin_loader *loader, akin_err
     return AKIN_OK;
 }
 
+/* Where the batch starts in the order of the epoch, and how many samples it has. */
+static int64_t find_batch(const akin_loader *loader, int64_t number, int64_t *count)
+{
+    if (loader->planner) {
+        const int64_t *start = ak_planner_plan(loader->planner)->start + number;
+        *count = start[1] - start[0];
+        return start[0];
+    }
+    int64_t size = loader->options.batch_size, left = loader->table->count - number * size;
+    *count = left < size ? left : size;
+    return number * size;
+}
+
 static akin_status make_batch(void *user, int64_t number, void *slot, akin_error *error)
 {
     const akin_loader *loader = user;
     ak_batch *b = slot;
-    int64_t size = loader->options.batch_size;
-    int64_t left = loader->table->count - number * size;
     akin_arena *arena = b->arena;
     ak_arena_reset(arena);
-    *b = (ak_batch){.number = number, .count = left < size ? left : size, .arena = arena};
+    *b = (ak_batch){.number = number, .arena = arena};
+    int64_t first = find_batch(loader, number, &b->count);
     b->object_count = b->count * loader->table->objects;
-    AK_TRY(fill_labels(b, loader, error));
+    AK_TRY(fill_labels(b, loader, first, error));
     if (loader->read_objects)
         AK_TRY(read_objects(b, loader, error));
     return loader->collate ? loader->collate(loader->user, b, error) : AKIN_OK;
@@ -231,9 +275,7 @@ static akin_status make_slots(akin_loader *loader, akin_error *error)
     loader->slot_count = (int)workers + SPARE;
     loader->slots = ak_calloc((size_t)loader->slot_count, sizeof *loader->slots);
     loader->slot_pointers = ak_calloc((size_t)loader->slot_count, sizeof *loader->slot_pointers);
-    if (loader->options.shuffle)
-        loader->order = ak_calloc((size_t)loader->table->count, sizeof *loader->order);
-    if (!loader->slots || !loader->slot_pointers || (loader->options.shuffle && !loader->order))
+    if (!loader->slots || !loader->slot_pointers)
         return ak_fail_memory(error);
     for (int i = 0; i < loader->slot_count; i++) {
         loader->slot_pointers[i] = &loader->slots[i];
@@ -241,6 +283,24 @@ static akin_status make_slots(akin_loader *loader, akin_error *error)
     }
     return ak_pipeline_create(&loader->pipeline, (int)workers, loader->slot_pointers,
                               loader->slot_count, make_batch, loader, error);
+}
+
+static akin_status make_planner(akin_loader *loader, akin_error *error)
+{
+    AK_TRY(ak_planner_create(&loader->planner, &loader->sampler, loader->table,
+                             ak_dataset_name(loader->dataset), loader->options.batch_size,
+                             loader->options.drop_last, loader->table->count, error));
+    loader->batches = ak_planner_plan(loader->planner)->batches;
+    return AKIN_OK;
+}
+
+/* A function of (seed, epoch). */
+static void plan_epoch(akin_loader *loader, int64_t epoch)
+{
+    ak_plan *plan = ak_planner_plan(loader->planner);
+    uint64_t seed = loader->options.seed;
+    ak_random_permutation(seed, SHUFFLE_STREAM + (uint64_t)epoch, plan->drawing, plan->drawn);
+    ak_planner_fill(loader->planner, seed, epoch);
 }
 
 akin_status ak_loader_prepare(akin_loader *loader, const ak_table *table, bool read,
@@ -255,7 +315,9 @@ akin_status ak_loader_prepare(akin_loader *loader, const ak_table *table, bool r
     loader->read_objects = read;
     loader->collate = collate;
     loader->user = user;
-    akin_status status = make_slots(loader, error);
+    akin_status status = loader->options.shuffle ? make_planner(loader, error) : AKIN_OK;
+    if (!status)
+        status = make_slots(loader, error);
     if (status)
         free_prepared(loader);
     return status;
@@ -271,9 +333,8 @@ akin_status ak_loader_start(akin_loader *loader, int64_t epoch, int64_t first, a
                        ak_dataset_name(loader->dataset), (long long)first,
                        (long long)loader->batches);
     ak_pipeline_stop(loader->pipeline); /* before the order changes under a worker */
-    if (loader->order)
-        ak_random_permutation(loader->options.seed, SHUFFLE_STREAM + (uint64_t)epoch, loader->order,
-                              loader->table->count);
+    if (loader->planner)
+        plan_epoch(loader, epoch);
     ak_pipeline_start(loader->pipeline, first, loader->batches);
     return AKIN_OK;
 }

@@ -289,6 +289,18 @@ void ak_table_free(ak_table *table)
     ak_free(owned);
 }
 
+int64_t ak_table_lonely_groups(const ak_table *table)
+{
+    int64_t lonely = 0;
+    unsigned char *seen = ak_calloc((size_t)table->groups + 1, 1); /* once, more than once */
+    for (int64_t i = 0; seen && table->group && i < table->count; i++)
+        seen[table->group[i]] += seen[table->group[i]] < 2;
+    for (int64_t g = 0; seen && g < table->groups; g++)
+        lonely += seen[g] == 1;
+    ak_free(seen);
+    return lonely;
+}
+
 akin_status ak_table_match_groups(int64_t **map, const ak_table *table, const ak_table *other,
                                   akin_error *error)
 {

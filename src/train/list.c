@@ -28,6 +28,8 @@ bool akin_list(const akin_context *context, const char *kind, int64_t number,
         return false;
     if (strcmp(kind, "optimizers") == 0)
         return optimizer_at(number, info);
+    if (strcmp(kind, "samplers") == 0)
+        return ak_sampler_at(number, info);
     if (strcmp(kind, "encoders") == 0 &&
         (type = ak_class_at(context, AK_ENCODER_CLASS, (const void *const *)ak_encoders, number))) {
         const akin_encoder_class *c = type;

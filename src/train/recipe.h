@@ -26,6 +26,7 @@ struct akin_recipe {
     ak_value *root;
     ak_data_options data;
     akin_fields fields;
+    ak_sampler sampler;
     ak_batch_options batch;
     akin_trainer trainer;
     akin_optimizer_options optimizer;

@@ -2,6 +2,8 @@
    as JSON, with every default filled in. */
 #include "train/recipe.h"
 
+#include <string.h>
+
 /* The class that `map` names, its mistakes told with their line. */
 static akin_status find(ak_found_class *out, const akin_recipe *recipe, ak_class_finder *finder,
                         const ak_value *map, const char *otherwise, akin_error *error)
@@ -149,7 +151,11 @@ static akin_status write_training(const akin_recipe *recipe, ak_value *root, aki
     AK_TRY(ak_options_write(ak_trainer_rows, &recipe->trainer, train, arena, error));
     ak_value *stopping = ak_value_add(arena, train, "early_stopping", AK_MAP);
     ak_value *checkpoint = ak_value_add(arena, train, "checkpoint", AK_MAP);
-    if (!stopping || !checkpoint || !ak_value_add_bool(arena, root, "cache", recipe->cache))
+    const char *sampler = recipe->sampler.text;
+    ak_value *kept;
+    AK_TRY(ak_json_parse(&kept, arena, sampler, strlen(sampler), recipe->name, error));
+    if (!stopping || !checkpoint || !ak_value_attach(arena, train, "sampler", kept) ||
+        !ak_value_add_bool(arena, root, "cache", recipe->cache))
         return ak_fail_memory(error);
     AK_TRY(ak_options_write(ak_stopping_rows, &recipe->trainer, stopping, arena, error));
     return ak_options_write(ak_checkpoint_rows, &recipe->trainer, checkpoint, arena, error);

@@ -48,6 +48,7 @@ static akin_status make_loader(const akin_recipe *recipe, const akin_dataset *da
     options.seed = (uint64_t)recipe->batch.seed;
     options.workers = (int)recipe->batch.workers;
     options.shuffle = training;
+    options.sampler = training ? recipe->sampler.text : NULL;
     options.drop_last = training && recipe->batch.drop_last;
     if (recipe->data.samples == AKIN_PAIRS)
         return akin_pair_loader_create(out, dataset, &options, error);

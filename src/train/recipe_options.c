@@ -98,9 +98,16 @@ static akin_status parse_stopping(akin_recipe *recipe, const ak_value *stopping,
     return AKIN_OK;
 }
 
+static akin_status parse_sampler(akin_recipe *recipe, const ak_value *value, akin_error *error)
+{
+    AK_TRY(ak_sampler_parse(&recipe->sampler, value, recipe->name, recipe->arena, error));
+    return ak_sampler_check(&recipe->sampler, (akin_sample_kind)recipe->data.samples, recipe->name,
+                            error);
+}
+
 static akin_status parse_train(akin_recipe *recipe, akin_error *error)
 {
-    static const char *const maps[] = {"early_stopping", "checkpoint", NULL};
+    static const char *const maps[] = {"early_stopping", "checkpoint", "sampler", NULL};
     akin_arena *arena = recipe->arena;
     const char *const *trainer_keys = names_of(ak_trainer_rows, maps, arena);
     const char *const *batch_keys = names_of(ak_batch_rows, maps, arena);
@@ -115,6 +122,7 @@ static akin_status parse_train(akin_recipe *recipe, akin_error *error)
                             recipe->name, error));
     recipe->trainer.seed = (uint64_t)recipe->batch.seed;
     AK_TRY(place_logs(recipe, error));
+    AK_TRY(parse_sampler(recipe, ak_value_get(train, "sampler"), error));
     AK_TRY(ak_options_parse(ak_checkpoint_rows, &recipe->trainer, ak_value_get(train, "checkpoint"),
                             NULL, arena, recipe->name, error));
     return parse_stopping(recipe, ak_value_get(train, "early_stopping"), error);

@@ -37,6 +37,7 @@ static bool add_order(const akin_training *t, akin_arena *arena, ak_value *map)
     return ak_value_add_int(arena, map, "batch_size", order->batch_size) &&
            ak_value_add_bool(arena, map, "shuffle", order->shuffle) &&
            ak_value_add_int(arena, map, "order_seed", (int64_t)order->seed) &&
+           ak_value_add_string(arena, map, "sampler", ak_loader_sampler(t->train.loader)) &&
            ak_value_add_bool(arena, map, "drop_last", order->drop_last);
 }
 

@@ -13,6 +13,15 @@ static void add_part_line(ak_text *text, const char *part, const char *type, con
                    (long long)parameters);
 }
 
+/* Groups of one sample: a loss can only push it away. */
+static void tell_lonely(const akin_training *t, const ak_side *side, const char *what)
+{
+    int64_t lonely = ak_table_lonely_groups(side->table);
+    if (lonely)
+        ak_note(t->context, "%s: %lld of %lld groups have one sample, which has no positive", what,
+                (long long)lonely, (long long)side->table->groups);
+}
+
 void ak_tell_parts(const akin_training *t)
 {
     ak_text text = {0};
@@ -41,6 +50,8 @@ void ak_tell_parts(const akin_training *t)
                     ak_dataset_name(side->dataset),
                     (long long)ak_dataset_replaced(side->dataset));
         if (side->loader)
+            tell_lonely(t, side, i ? "validation" : "training");
+        if (side->loader)
             ak_note(t->context, "%s: %lld %s, %lld objects%s; %lld vectors reused, %lld encoded",
                     i ? "validation" : "training", (long long)side->table->count,
                     side->table->kind == AKIN_PAIRS ? "pairs" : "samples",
@@ -66,9 +77,21 @@ void ak_tell_step(akin_training *t)
                 (long long)t->batch, (long long)batches, t->loss_value);
 }
 
+/* Once: the numbers differ little from epoch to epoch. */
+static void tell_left_out(const akin_training *t)
+{
+    int64_t left_out = ak_loader_left_out(t->train.loader);
+    if (t->epoch == 1 && left_out)
+        ak_note(t->context,
+                "the sampler found no batch for %lld samples of the first epoch; other epochs leave "
+                "out others",
+                (long long)left_out);
+}
+
 void ak_tell_epoch(const akin_training *t)
 {
     ak_text text = {0};
+    tell_left_out(t);
     if (!t->trainer.progress)
         return;
     ak_text_printf(&text, "epoch %lld%s", (long long)t->epoch, t->epoch ? "" : " (base)");
