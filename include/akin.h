@@ -552,6 +552,27 @@ AKIN_API void akin_model_notes(const akin_model *model, char *out, size_t size);
 
 /* ---- 8. Training -------------------------------------------------------------------------------- */
 
+typedef enum akin_optimizer_type { AKIN_SGD, AKIN_ADAM, AKIN_ADAMW } akin_optimizer_type;
+/* docs/training.md has the formulas. */
+typedef enum akin_schedule_type {
+    AKIN_CONSTANT,
+    AKIN_LINEAR,
+    AKIN_COSINE,
+    AKIN_STEP,
+    AKIN_PLATEAU,
+    AKIN_COSINE_RESTARTS,
+    AKIN_ONE_CYCLE,
+} akin_schedule_type;
+
+/* Parameters that are trained in their own way. A name is PART/PARAMETER, where the part is "head",
+   "loss" or an encoder's name: "head/weight.0". Of several groups that fit the last one counts; a
+   pattern that fits nothing is AKIN_ERR_ARGUMENT. */
+typedef struct akin_parameter_group {
+    const char *match;   /* a pattern as in a shell, whose * fits a slash too */
+    double lr_factor;    /* times the learning rate; 0: the parameters stay as they are */
+    double weight_decay; /* of those that decay at all: biases and gates never do */
+} akin_parameter_group;
+
 typedef struct akin_optimizer_options {
     size_t size;
     int type;     /* akin_optimizer_type */
@@ -561,10 +582,21 @@ typedef struct akin_optimizer_options {
     double weight_decay;            /* 0; adamw 0.01 */
     int schedule;                   /* akin_schedule_type */
     int64_t warmup_steps;           /* 0 */
-    double clip_norm;               /* 0: gradients are not clipped */
+    double clip_norm;               /* 0: the gradient may have any length */
+    double clip_value;              /* 0: its elements may have any size; clipped before the norm */
+    double min_lr;                  /* 0: no schedule goes below it after the warm-up */
+    int64_t period;                 /* step: steps between two drops; cosine_restarts: of the first
+                                       cycle */
+    int64_t cycle_growth;           /* 1: each cycle is so many times as long as the one before */
+    double gamma;                   /* 0.1: step, plateau: what a drop multiplies lr by */
+    int64_t plateau_patience;       /* 1: plateau: so many validations without a better value are
+                                       borne, the next one makes lr drop */
+    double rise;                    /* 0.3: one_cycle: the part of all steps in which lr rises */
+    double start_factor;            /* 0.04: one_cycle: the first lr is so much of lr */
+    double end_factor;              /* 4e-6: one_cycle: the last one */
+    const akin_parameter_group *groups; /* outlive training */
+    int group_count;                /* 0 */
 } akin_optimizer_options;
-typedef enum akin_optimizer_type { AKIN_SGD, AKIN_ADAM, AKIN_ADAMW } akin_optimizer_type;
-typedef enum akin_schedule_type { AKIN_CONSTANT, AKIN_LINEAR, AKIN_COSINE } akin_schedule_type;
 
 AKIN_API akin_optimizer_options akin_optimizer_defaults(akin_optimizer_type type);
 
@@ -628,6 +660,9 @@ AKIN_API double akin_training_loss(const akin_training *training);   /* of the l
 /* "train_loss", "validation_loss" or a metric's name; NaN if there is no such value yet. */
 AKIN_API double akin_training_metric(const akin_training *training, const char *name);
 AKIN_API void akin_training_stop(akin_training *training); /* after this step */
+/* What the schedule multiplies, from the next step on; kept in the checkpoint. Not a number and what
+   is below 0 are ignored. */
+AKIN_API void akin_training_set_lr(akin_training *training, double lr);
 
 #define AKIN_MAX_CALLBACKS 16
 
@@ -653,6 +688,9 @@ typedef struct akin_trainer {
                                         took, whichever is more; 0: not by time */
     int64_t checkpoint_steps;        /* 0: not after so many steps */
     int64_t checkpoint_epochs;       /* 0: not after so many epochs */
+    int64_t accumulate;              /* 1: batches whose gradients' mean makes a step */
+    double average;                  /* 0, or the decay (0.999) of a moving average of the
+                                        parameters, which is then what is validated and saved */
 } akin_trainer;
 
 AKIN_API akin_trainer akin_trainer_defaults(void);

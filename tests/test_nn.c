@@ -715,17 +715,24 @@ static void test_optimizer_errors(void **state)
         akin_optimizer_options options;
         const char *message;
     } cases[] = {
-        {{.lr = NAN}, "lr is nan, must be between 0 and"},
-        {{.lr = -1}, "lr is -1"},
-        {{.type = 7}, "type is 7"},
-        {{.schedule = -1}, "schedule is -1"},
-        {{.momentum = 1.5}, "momentum is 1.5"},
-        {{.type = AKIN_ADAM, .beta1 = 1}, "beta1 is 1"},
-        {{.beta2 = -.1}, "beta2 is -0.1"},
-        {{.epsilon = INFINITY}, "epsilon is inf"},
-        {{.weight_decay = -2}, "weight_decay is -2"},
-        {{.warmup_steps = -1}, "warmup_steps is -1"},
-        {{.clip_norm = NAN}, "clip_norm is nan"},
+        {{.lr = NAN}, "\"lr\" is nan, must be a finite number"},
+        {{.lr = -1}, "\"lr\" is -1, must be between 0 and"},
+        {{.type = 7}, "\"type\" is 7, must be between 0 and 2 (sgd|adam|adamw)"},
+        {{.schedule = -1}, "\"schedule\" is -1"},
+        {{.momentum = 1.5}, "\"momentum\" is 1.5"},
+        {{.type = AKIN_ADAM, .beta1 = 1}, "\"beta1\" is 1"},
+        {{.beta2 = -.1}, "\"beta2\" is -0.1"},
+        {{.epsilon = INFINITY}, "\"epsilon\" is inf"},
+        {{.weight_decay = -2}, "\"weight_decay\" is -2"},
+        {{.warmup_steps = -1}, "\"warmup_steps\" is -1"},
+        {{.clip_norm = NAN}, "\"clip_norm\" is nan"},
+        {{.clip_value = -1}, "\"clip_value\" is -1"},
+        {{.schedule = AKIN_STEP}, "\"step\" needs \"period\""},
+        {{.schedule = AKIN_COSINE_RESTARTS}, "\"cosine_restarts\" needs \"period\""},
+        {{.schedule = AKIN_ONE_CYCLE, .warmup_steps = 3}, "a rise of its own"},
+        {{.lr = .1, .min_lr = .2}, "\"min_lr\" is 0.2, above"},
+        {{.groups = (akin_parameter_group[]){{NULL, 1, 0}}, .group_count = 1}, "no \"match\""},
+        {{.groups = (akin_parameter_group[]){{"*", -1, 0}}, .group_count = 1}, "\"lr_factor\" is -1"},
     };
     akin_parameters *p = golden_parameters();
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
@@ -748,19 +755,84 @@ static void test_optimizer_defaults(void **state)
     assert_true(parsed.lr == adam.lr && parsed.beta1 == adam.beta1 && parsed.beta2 == adam.beta2);
     assert_true(parsed.epsilon == adam.epsilon && parsed.clip_norm == adam.clip_norm);
     assert_true(parsed.momentum == adam.momentum && parsed.schedule == adam.schedule);
-    assert_true(parsed.warmup_steps == adam.warmup_steps);
+    assert_true(parsed.warmup_steps == adam.warmup_steps && parsed.gamma == .1);
     assert_true(adam.weight_decay == 0 && adam.size == sizeof adam);
     assert_true(akin_optimizer_defaults(AKIN_ADAMW).weight_decay == .01);
-    /* -1, what the rows say, is the type's own: with no gradient AdamW only shrinks. */
-    parsed.type = AKIN_ADAMW;
+}
+
+/* Two groups over three parameters: the last one that fits counts. */
+static void test_parameter_groups(void **state)
+{
+    (void)state;
+    const akin_parameter_group groups[] = {{"head/*", .5, 0}, {"head/[bv]", 0, .1}};
+    akin_optimizer_options options = {.type = AKIN_SGD, .lr = .1, .weight_decay = .2};
     akin_parameters *p = golden_parameters();
     ak_optimizer *o;
-    assert_int_equal(ak_optimizer_create(&o, &parsed, p, &error), 0);
-    float before = ak_parameters_values(p)[0];
+    int fitting[2] = {0}, nothing = 0;
+    assert_int_equal(ak_optimizer_create(&o, &options, p, &error), 0);
+    for (int g = 0; g < 2; g++)
+        assert_int_equal(ak_optimizer_apply(o, "head", &groups[g], &fitting[g], &error), 0);
+    assert_int_equal(ak_optimizer_apply(o, "loss", &groups[0], &nothing, &error), 0);
+    assert_true(fitting[0] == 3 && fitting[1] == 2 && nothing == 0);
+    float before[3];
+    for (int n = 0; n < 3; n++) {
+        before[n] = *akin_parameters_get(p, n)->value;
+        *akin_parameters_get(p, n)->grad = 1;
+    }
     ak_optimizer_step(o, 0, 0);
-    assert_near(ak_parameters_values(p)[0], before * (1 - 1e-3 * .01), 1e-7);
+    assert_near(*akin_parameters_get(p, 0)->value, before[0] - .1 * .5 * 1, 1e-7);
+    assert_true(*akin_parameters_get(p, 1)->value == before[1]);
+    assert_true(*akin_parameters_get(p, 2)->value == before[2]);
+    ak_optimizer_set_lr(o, .01);
+    *akin_parameters_get(p, 0)->grad = 1;
+    before[0] = *akin_parameters_get(p, 0)->value;
+    assert_true(ak_optimizer_step(o, 1, 0) == .01);
+    assert_near(*akin_parameters_get(p, 0)->value, before[0] - .01 * .5 * 1, 1e-7);
     ak_optimizer_free(o);
     akin_parameters_free(p);
+}
+
+/* As one vector over two blocks: values first, then the length. */
+static void test_clip_over_blocks(void **state)
+{
+    (void)state;
+    akin_parameters *p[2] = {golden_parameters(), golden_parameters()};
+    for (int k = 0; k < 2; k++)
+        assert_int_equal(ak_parameters_train(p[k], &error), 0);
+    float *a = ak_parameters_grads(p[0]), *b = ak_parameters_grads(p[1]);
+    a[0] = 9, a[1] = -9, a[2] = .5f, b[0] = 4;
+    ak_clip_grads(p, 2, 0, 0);
+    assert_true(a[0] == 9 && b[0] == 4);
+    ak_clip_grads(p, 2, 4, 0);
+    assert_true(a[0] == 4 && a[1] == -4 && a[2] == .5f && b[0] == 4);
+    double norm = sqrt(3 * 16 + .25);
+    ak_clip_grads(p, 2, 4, norm + 1);
+    assert_true(a[0] == 4);
+    ak_clip_grads(p, 2, 4, 1);
+    assert_near(a[0], 4 / norm, 1e-6);
+    assert_near(b[0], 4 / norm, 1e-6);
+    assert_near(a[2], .5 / norm, 1e-6);
+    a[0] = NAN;
+    ak_clip_grads(p, 2, 4, 1);
+    assert_true(isnan(a[0]) && isnan(b[0]));
+    for (int k = 0; k < 2; k++)
+        akin_parameters_free(p[k]);
+}
+
+#include "data/schedule_golden.h"
+
+/* As PyTorch's schedulers give them. */
+static void test_schedules_golden(void **state)
+{
+    (void)state;
+    for (size_t c = 0; c < sizeof schedule_cases / sizeof *schedule_cases; c++) {
+        const schedule_case *s = &schedule_cases[c];
+        assert_int_equal(ak_optimizer_check(&s->options, &error), 0);
+        for (int step = 0; step < 24; step++)
+            if (fabs(ak_schedule_lr(&s->options, step, 24) - s->lr[step]) > 1e-12)
+                fail_msg("case %d, step %d: %.15g, not %.15g", (int)c, step,
+                         ak_schedule_lr(&s->options, step, 24), s->lr[step]);
+    }
 }
 
 static void test_schedule(void **state)
@@ -780,6 +852,7 @@ static void test_schedule(void **state)
         {AKIN_LINEAR, 20, 20, 20, 0},   {AKIN_COSINE, 0, 0, 10, 2},
         {AKIN_COSINE, 0, 5, 10, 1},     {AKIN_COSINE, 2, 4, 10, 1 + 0.70710678118654752},
         {AKIN_COSINE, 2, 10, 10, 0},    {AKIN_COSINE, 2, 15, 10, 0},
+        {AKIN_PLATEAU, 4, 3, 10, 1.5},  {AKIN_PLATEAU, 4, 30, 10, 2},
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         akin_optimizer_options o = {
@@ -920,7 +993,10 @@ int main(void)
         TEST(test_optimizer_resume),
         TEST(test_optimizer_errors),
         TEST(test_optimizer_defaults),
+        TEST(test_parameter_groups),
+        TEST(test_clip_over_blocks),
         TEST(test_schedule),
+        TEST(test_schedules_golden),
         TEST(test_threads),
         TEST(test_memory),
     };

@@ -67,6 +67,19 @@ static const struct {
      "expected a map"},
     {GOOD "optimizer:\n  type: adem\n", 4, AKIN_ERR_ARGUMENT, "adam"},
     {GOOD "optimizer:\n  lr: -1\n", 4, AKIN_ERR_ARGUMENT, "lr"},
+    {GOOD "optimizer:\n  lr: 1\n  schedule: step\n", 3, AKIN_ERR_ARGUMENT, "needs \"period\""},
+    {GOOD "optimizer:\n  groups: 3\n", 4, AKIN_ERR_ARGUMENT, "expected a list of maps"},
+    {GOOD "optimizer:\n  groups:\n    - {mach: x}\n", 5, AKIN_ERR_ARGUMENT,
+     "did you mean \"match\""},
+    {GOOD "optimizer:\n  groups:\n    - {lr_factor: 1}\n", 5, AKIN_ERR_ARGUMENT,
+     "needs \"match\""},
+    {GOOD "optimizer:\n  groups:\n    - {match: x, lr_factor: -1}\n", 5, AKIN_ERR_ARGUMENT,
+     "lr_factor"},
+    {GOOD "train:\n  accumulate: 0\n", 4, AKIN_ERR_ARGUMENT, "accumulate"},
+    {GOOD "train:\n  average: 1\n", 4, AKIN_ERR_ARGUMENT, "average"},
+    {GOOD "train:\n  checkpoint: {second: 1}\n", 4, AKIN_ERR_ARGUMENT,
+     "did you mean \"seconds\""},
+    {GOOD "train:\n  epoch: 1\n", 4, AKIN_ERR_ARGUMENT, "did you mean \"epochs\""},
     {GOOD "optimizer:\n  learning_rate: 1\n", 4, AKIN_ERR_ARGUMENT, "learning_rate"},
     {GOOD "head:\n  type: skip_conection\n", 4, AKIN_ERR_ARGUMENT,
      "did you mean \"skip_connection\""},
@@ -130,8 +143,11 @@ static void test_says_what_runs(void **state)
 {
     (void)state;
     akin_recipe *recipe = open_recipe(
-        GOOD "optimizer: {type: adamw, lr: 0.5, schedule: cosine, warmup_steps: 7}\n"
-             "train: {batch_size: 7, epochs: 9, min_epochs: 2, max_steps: 11, seed: 5,\n"
+        GOOD "optimizer: {type: adamw, lr: 0.5, schedule: cosine, warmup_steps: 7,\n"
+             "            groups: [{match: 'n/*', lr_factor: 0.5},\n"
+             "                     {match: head/w, weight_decay: 0.25}]}\n"
+             "train: {accumulate: 3, average: 0.75, checkpoint: {seconds: 0, steps: 8, epochs: 2},\n"
+             "        batch_size: 7, epochs: 9, min_epochs: 2, max_steps: 11, seed: 5,\n"
              "        precision: bf16, metrics_per_step: true,\n"
              "        early_stopping: {metric: precision@1, patience: 6, min_delta: 0.25}}\n"
              "metrics: [reciprocal_rank, {type: precision, k: 1}, recall@5]\n"
@@ -141,6 +157,9 @@ static void test_says_what_runs(void **state)
     assert_true(trainer.max_epochs == 9 && trainer.min_epochs == 2 && trainer.max_steps == 11);
     assert_true(trainer.seed == 5 && trainer.precision == AKIN_BF16 && trainer.metrics_per_step);
     assert_true(trainer.patience == 6 && trainer.min_delta == 0.25);
+    assert_true(trainer.accumulate == 3 && trainer.average == 0.75);
+    assert_true(trainer.checkpoint_seconds == 0 && trainer.checkpoint_steps == 8 &&
+                trainer.checkpoint_epochs == 2);
     assert_string_equal(trainer.monitor, "precision@1");
     akin_trainable trainable = akin_recipe_trainable(recipe);
     akin_optimizer_options optimizer;
@@ -149,7 +168,13 @@ static void test_says_what_runs(void **state)
     assert_ok(trainable.configure_optimizer(trainable.user, &optimizer, told));
     assert_true(optimizer.type == AKIN_ADAMW && optimizer.lr == 0.5 &&
                 optimizer.schedule == AKIN_COSINE && optimizer.warmup_steps == 7 &&
-                optimizer.beta2 == 0.999);
+                optimizer.beta2 == 0.999 && optimizer.weight_decay == 0.01);
+    assert_int_equal(optimizer.group_count, 2);
+    assert_string_equal(optimizer.groups[0].match, "n/*");
+    assert_true(optimizer.groups[0].lr_factor == 0.5 && optimizer.groups[0].weight_decay == 0.01);
+    assert_true(optimizer.groups[1].lr_factor == 1 && optimizer.groups[1].weight_decay == 0.25);
+    assert_non_null(strstr(akin_recipe_json(recipe), "\"weight_decay\": 0.01"));
+    assert_non_null(strstr(akin_recipe_json(recipe), "{\"match\": \"n/*\", \"lr_factor\": 0.5,"));
     assert_ok(trainable.configure_metrics(trainable.user, &metrics, told));
     assert_int_equal(metrics.count, 3);
     assert_string_equal(metrics.metrics[2], "recall@5");

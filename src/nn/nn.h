@@ -90,17 +90,31 @@ akin_status ak_distance_matrix_backward(ak_distance distance, akin_matrix a, aki
                                         akin_matrix d, akin_matrix dd, akin_matrix da,
                                         akin_matrix db, akin_arena *arena, akin_error *error);
 
+/* ---- clip.c ---- */
+
+/* Clips gradients of several blocks as one: every element to +-clip_value, then the length of all of
+   them to clip_norm; 0: not. */
+void ak_clip_grads(akin_parameters *const *parameters, int count, double clip_value,
+                   double clip_norm);
+
 /* ---- optimizer.c, schedule.c ---- */
 
-/* Rows over akin_optimizer_options. Parsed options say weight_decay -1 where nothing was given,
-   which the optimizer reads as its type's default. */
-extern const akin_option ak_optimizer_options[];
+/* Rows over akin_optimizer_options, and over a group of it. Parsed options have weight_decay 0 where
+   nothing was given, also for adamw. */
+extern const akin_option ak_optimizer_options[], ak_group_options[];
+/* Options out of range, or that the schedule lacks, are AKIN_ERR_ARGUMENT. */
+akin_status ak_optimizer_check(const akin_optimizer_options *options, akin_error *error);
 
 typedef struct ak_optimizer ak_optimizer;
-/* Calls ak_parameters_train. Options out of range are AKIN_ERR_ARGUMENT. */
+/* Checks the options and calls ak_parameters_train. */
 akin_status ak_optimizer_create(ak_optimizer **out, const akin_optimizer_options *options,
                                 akin_parameters *parameters, akin_error *error);
 void ak_optimizer_free(ak_optimizer *optimizer); /* before the parameters */
+/* Gives the parameters whose "PART/NAME" fits the group its rates; *fitting grows by how many. */
+akin_status ak_optimizer_apply(ak_optimizer *optimizer, const char *part,
+                               const akin_parameter_group *group, int *fitting, akin_error *error);
+/* The learning rate that the schedule starts from, from the next step on. */
+void ak_optimizer_set_lr(ak_optimizer *optimizer, double lr);
 /* Clips if asked, updates the values, zeroes the gradients. step counts from 0; total_steps is what
    the schedule runs to (0: unknown, constant after warm-up). Returns the learning rate used. */
 double ak_optimizer_step(ak_optimizer *optimizer, int64_t step, int64_t total_steps);

@@ -10,14 +10,12 @@ bool ak_larger_is_better(const char *figure)
     return length < 5 || strcmp(figure + length - 5, "_loss") != 0;
 }
 
-static bool better(const akin_training *t, double value)
+/* `best` NaN: there is none yet. */
+static bool better(const akin_training *t, double value, double best)
 {
-    if (isnan(value))
-        return false;
-    if (t->best_epoch < 0 || isnan(t->best_value))
-        return true;
-    double gain = ak_larger_is_better(t->trainer.monitor) ? value - t->best_value
-                                                          : t->best_value - value;
+    if (isnan(value) || isnan(best))
+        return !isnan(value);
+    double gain = ak_larger_is_better(t->trainer.monitor) ? value - best : best - value;
     return gain > t->trainer.min_delta;
 }
 
@@ -41,7 +39,7 @@ akin_status ak_best_update(akin_training *t, akin_error *error)
     if (t->epoch == 0 && (!t->identity_base || !t->validation.loader))
         return AKIN_OK; /* the base has another width: shown, but it cannot win */
     bool last = !t->validation.loader && t->epoch > 0; /* nothing to judge by: the last one */
-    if (last || (t->validation.loader && better(t, value))) {
+    if (last || (t->validation.loader && better(t, value, t->best_epoch < 0 ? NAN : t->best_value))) {
         t->best_epoch = t->epoch;
         t->best_value = value;
         t->since_best = 0;
@@ -54,6 +52,22 @@ akin_status ak_best_update(akin_training *t, akin_error *error)
         t->stopped_early = true;
     }
     return AKIN_OK;
+}
+
+/* As torch.optim.lr_scheduler.ReduceLROnPlateau, with min_delta as its threshold. */
+void ak_plateau_update(akin_training *t)
+{
+    double value = ak_run_figure(t, t->trainer.monitor)->value;
+    const akin_optimizer_options *o = &t->optimizer_options;
+    if (o->schedule != AKIN_PLATEAU)
+        return;
+    if (better(t, value, t->plateau_best)) {
+        t->plateau_best = value;
+        t->plateau_bad = 0;
+    } else if (++t->plateau_bad > o->plateau_patience) {
+        t->base_lr = fmax(t->base_lr * o->gamma, o->min_lr);
+        t->plateau_bad = 0;
+    }
 }
 
 akin_status ak_best_restore(akin_training *t, akin_error *error)

@@ -1,5 +1,5 @@
 /* Checkpoint: one safetensors file, FOLDER/checkpoint.safetensors, written by rename. Tensors
-   "part.N.values", "part.N.best", "part.N.MOMENT"; the metadata "state" and "settings" are JSON. A
+   "part.N.values", "part.N.best", "part.N.average", "part.N.MOMENT"; the metadata "state" and "settings" are JSON. A
    run resumed from it ends in the same bits as one that was never stopped: the order of batches and
    all random numbers are functions of (seed, epoch, step). */
 #include "train/train.h"
@@ -37,6 +37,9 @@ static akin_status state_json(const akin_training *t, char **out, akin_error *er
                 ak_value_add_int(arena, root, "batch", t->batch) &&
                 ak_value_add_number(arena, root, "loss_sum", t->loss_sum) &&
                 ak_value_add_int(arena, root, "loss_samples", t->loss_samples) &&
+                ak_value_add_number(arena, root, "base_lr", t->base_lr) &&
+                ak_value_add_number(arena, root, "plateau_best", t->plateau_best) &&
+                ak_value_add_int(arena, root, "plateau_bad", t->plateau_bad) &&
                 ak_value_add_int(arena, root, "best_epoch", t->best_epoch) &&
                 ak_value_add_number(arena, root, "best_value", t->best_value) &&
                 ak_value_add_int(arena, root, "since_best", t->since_best) &&
@@ -55,6 +58,9 @@ static void read_state(akin_training *t, const ak_value *root)
     t->batch = ak_value_get_int(root, "batch", 0);
     t->loss_sum = ak_value_get_number(root, "loss_sum", 0);
     t->loss_samples = ak_value_get_int(root, "loss_samples", 0);
+    t->base_lr = ak_value_get_number(root, "base_lr", t->base_lr);
+    t->plateau_best = ak_value_get_number(root, "plateau_best", NAN);
+    t->plateau_bad = ak_value_get_int(root, "plateau_bad", 0);
     t->best_epoch = ak_value_get_int(root, "best_epoch", -1);
     t->best_value = ak_value_get_number(root, "best_value", NAN);
     t->since_best = ak_value_get_int(root, "since_best", 0);
@@ -92,6 +98,8 @@ static akin_status list_blocks(const akin_training *t, block *blocks, int *n, ak
         if (!add_block(blocks, n, i, "values", ak_parameters_values(part->parameters), size))
             return ak_fail_memory(error);
         if (part->best && !add_block(blocks, n, i, "best", part->best, size))
+            return ak_fail_memory(error);
+        if (part->average && !add_block(blocks, n, i, "average", part->average, size))
             return ak_fail_memory(error);
         for (int s = 0; s < ak_optimizer_state_count(part->optimizer); s++)
             if (!add_block(blocks, n, i, ak_optimizer_state_name(part->optimizer, s),

@@ -39,6 +39,12 @@ void akin_training_stop(akin_training *training)
     training->stop = true;
 }
 
+void akin_training_set_lr(akin_training *training, double lr)
+{
+    if (lr >= 0 && isfinite(lr))
+        training->base_lr = lr;
+}
+
 #define CALL(t, event)                                                                             \
     for (int i_ = 0; i_ < (t)->trainer.callback_count; i_++)                                       \
         if ((t)->trainer.callbacks[i_].event)                                                      \
@@ -46,9 +52,10 @@ void akin_training_stop(akin_training *training)
 
 /* ---- epochs ---- */
 
+/* After an update. batch: the last one, NULL: it is gone. */
 static akin_status step_done(akin_training *t, ak_batch *batch, akin_error *error)
 {
-    if (t->trainer.metrics_per_step && t->metric_count)
+    if (batch && t->trainer.metrics_per_step && t->metric_count)
         AK_TRY(ak_step_metrics(t, batch, error));
     if (t->log && t->trainer.metrics_per_step)
         AK_TRY(ak_run_log_step(t->log, t, error));
@@ -57,6 +64,14 @@ static akin_status step_done(akin_training *t, ak_batch *batch, akin_error *erro
     if (t->trainer.max_steps && t->step >= t->trainer.max_steps)
         t->stop = true;
     return AKIN_OK;
+}
+
+/* One batch; an interruption waits for the update. */
+static akin_status run_batch(akin_training *t, ak_batch *batch, akin_error *error)
+{
+    AK_TRY(ak_train_step(t, batch, error));
+    t->batch++;
+    return t->accumulated ? AKIN_OK : step_done(t, batch, error);
 }
 
 static akin_status run_steps(akin_training *t, akin_error *error)
@@ -68,25 +83,39 @@ static akin_status run_steps(akin_training *t, akin_error *error)
         AK_TRY(ak_loader_next(loader, &batch, error));
         if (!batch)
             break;
-        akin_status status = ak_train_step(t, batch, error);
-        t->batch++;
-        if (!status)
-            status = step_done(t, batch, error);
+        akin_status status = run_batch(t, batch, error);
         ak_loader_release(loader, batch);
         AK_TRY(status);
+        if (t->accumulated)
+            continue;
         AK_TRY(ak_checkpoint_at_step(t, error));
         AK_TRY(ak_check_interrupt(t->context, error));
     }
     ak_loader_stop(loader);
-    return AKIN_OK;
+    if (!t->accumulated)
+        return AKIN_OK;
+    ak_train_update(t); /* of the batches that are left over */
+    return step_done(t, NULL, error);
+}
+
+/* Validation, and what follows from it. */
+static akin_status judge(akin_training *t, akin_error *error)
+{
+    ak_average_swap(t);
+    akin_status status = ak_validate(t, false, error);
+    if (!status)
+        status = ak_best_update(t, error);
+    ak_average_swap(t);
+    if (!status)
+        ak_plateau_update(t);
+    return status;
 }
 
 static akin_status finish_epoch(akin_training *t, akin_error *error)
 {
     if (t->loss_samples)
         ak_run_figure(t, "train_loss")->value = t->loss_sum / (double)t->loss_samples;
-    AK_TRY(ak_validate(t, false, error));
-    AK_TRY(ak_best_update(t, error));
+    AK_TRY(judge(t, error));
     if (t->log)
         AK_TRY(ak_run_log_epoch(t->log, t, error));
     ak_tell_epoch(t);

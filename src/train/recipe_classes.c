@@ -146,7 +146,7 @@ static akin_status write_training(const akin_recipe *recipe, ak_value *root, aki
     ak_value *train = ak_value_add(arena, root, "train", AK_MAP);
     if (!optimizer || !train)
         return ak_fail_memory(error);
-    AK_TRY(ak_options_write(ak_optimizer_options, &recipe->optimizer, optimizer, arena, error));
+    AK_TRY(ak_optimizer_write(&recipe->optimizer, optimizer, arena, error));
     AK_TRY(ak_options_write(ak_batch_rows, &recipe->batch, train, arena, error));
     AK_TRY(ak_options_write(ak_trainer_rows, &recipe->trainer, train, arena, error));
     ak_value *stopping = ak_value_add(arena, train, "early_stopping", AK_MAP);

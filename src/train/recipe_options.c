@@ -128,14 +128,52 @@ static akin_status parse_train(akin_recipe *recipe, akin_error *error)
     return parse_stopping(recipe, ak_value_get(train, "early_stopping"), error);
 }
 
+/* "groups": a list of maps; what one does not say is as the optimizer says. */
+static akin_status parse_groups(akin_recipe *recipe, const ak_value *list, akin_error *error)
+{
+    akin_optimizer_options *optimizer = &recipe->optimizer;
+    if (list->kind != AK_LIST)
+        return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, list->line,
+                          "\"groups\" is %s, expected a list of maps",
+                          ak_value_kind_name(list->kind));
+    akin_parameter_group *groups = ak_arena_new(recipe->arena, akin_parameter_group,
+                                                list->count + 1);
+    if (!groups)
+        return ak_fail_memory(error);
+    for (const ak_value *one = list->first; one; one = one->next) {
+        akin_parameter_group *group = &groups[optimizer->group_count];
+        AK_TRY(ak_options_parse(ak_group_options, group, one, NULL, recipe->arena, recipe->name,
+                                error));
+        if (!group->match)
+            return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, one->line,
+                              "a group of parameters needs \"match\", as head/*");
+        if (!ak_value_get(one, "weight_decay"))
+            group->weight_decay = optimizer->weight_decay;
+        optimizer->group_count++;
+    }
+    optimizer->groups = groups;
+    return AKIN_OK;
+}
+
 static akin_status parse_optimizer(akin_recipe *recipe, akin_error *error)
 {
-    const ak_value *optimizer;
-    AK_TRY(section(recipe, "optimizer", &optimizer, error));
-    AK_TRY(ak_options_parse(ak_optimizer_options, &recipe->optimizer, optimizer, NULL,
-                            recipe->arena, recipe->name, error));
-    recipe->optimizer.size = sizeof recipe->optimizer;
-    return AKIN_OK;
+    static const char *const also[] = {"groups", NULL};
+    akin_optimizer_options *options = &recipe->optimizer;
+    akin_error why;
+    const ak_value *given;
+    AK_TRY(section(recipe, "optimizer", &given, error));
+    AK_TRY(ak_options_parse(ak_optimizer_options, options, given, also, recipe->arena,
+                            recipe->name, error));
+    options->size = sizeof *options;
+    if (!ak_value_get(given, "weight_decay"))
+        options->weight_decay =
+            akin_optimizer_defaults((akin_optimizer_type)options->type).weight_decay;
+    const ak_value *groups = ak_value_get(given, "groups");
+    if (groups && groups->kind != AK_NULL)
+        AK_TRY(parse_groups(recipe, groups, error));
+    return ak_optimizer_check(options, &why)
+               ? ak_fail_at(error, why.status, recipe->name, given->line, "%s", why.message)
+               : AKIN_OK;
 }
 
 /* A list of names and maps, each kept as text. */

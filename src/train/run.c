@@ -110,9 +110,10 @@ static akin_status configure_optimizer(akin_training *t, akin_error *error)
 {
     const akin_trainable *trainable = t->trainable;
     t->optimizer_options = akin_optimizer_defaults(AKIN_ADAM);
-    if (!trainable->configure_optimizer)
-        return AKIN_OK;
-    return trainable->configure_optimizer(trainable->user, &t->optimizer_options, error);
+    if (trainable->configure_optimizer)
+        AK_TRY(trainable->configure_optimizer(trainable->user, &t->optimizer_options, error));
+    t->base_lr = t->optimizer_options.lr;
+    return ak_optimizer_check(&t->optimizer_options, error);
 }
 
 static akin_status configure_metrics(akin_training *t, akin_error *error)
@@ -159,9 +160,37 @@ static akin_status add_part(akin_training *t, const char *name, akin_parameters 
     ak_part *part = &t->parts[t->part_count++];
     *part = (ak_part){.name = name, .parameters = parameters, .of_model = of_model};
     akin_optimizer_options options = t->optimizer_options;
-    options.clip_norm = 0; /* one norm over all parts: see step.c */
+    options.clip_norm = options.clip_value = 0; /* all parts are clipped as one: see update.c */
     AK_TRY(ak_parameters_train(parameters, error));
-    return ak_optimizer_create(&part->optimizer, &options, parameters, error);
+    AK_TRY(ak_optimizer_create(&part->optimizer, &options, parameters, error));
+    if (t->trainer.average <= 0)
+        return AKIN_OK;
+    size_t bytes = (size_t)ak_parameters_size(parameters) * sizeof(float);
+    part->average = ak_alloc(bytes);
+    if (!part->average)
+        return ak_fail_memory(error);
+    memcpy(part->average, ak_parameters_values(parameters), bytes);
+    return AKIN_OK;
+}
+
+/* Groups in their order, so that the last one that fits a parameter counts. */
+static akin_status apply_groups(akin_training *t, akin_error *error)
+{
+    for (int g = 0; g < t->optimizer_options.group_count; g++) {
+        const akin_parameter_group *group = &t->optimizer_options.groups[g];
+        const akin_parameter *example = NULL;
+        int fitting = 0;
+        for (int i = 0; i < t->part_count; i++) {
+            const ak_part *part = &t->parts[i];
+            AK_TRY(ak_optimizer_apply(part->optimizer, part->name, group, &fitting, error));
+            example = akin_parameters_get(part->parameters, 0);
+        }
+        if (!fitting)
+            return ak_fail(error, AKIN_ERR_ARGUMENT,
+                           "no trained parameter fits \"%s\"; one of them is \"%s/%s\"",
+                           group->match, t->parts[t->part_count - 1].name, example->name);
+    }
+    return AKIN_OK;
 }
 
 static akin_status add_parts(akin_training *t, akin_error *error)
@@ -179,7 +208,7 @@ static akin_status add_parts(akin_training *t, akin_error *error)
                        "there is nothing to train: the head \"%s\" has no parameters and every "
                        "encoder is frozen",
                        t->model->head->type->name);
-    return AKIN_OK;
+    return apply_groups(t, error);
 }
 
 static akin_status make_figures(akin_training *t, akin_error *error)
@@ -217,8 +246,9 @@ static akin_status check_monitor(akin_training *t, akin_error *error)
 
 static void count_steps(akin_training *t)
 {
-    int64_t epoch_steps = ak_loader_batches(t->train.loader);
-    t->total_steps = epoch_steps * t->trainer.max_epochs;
+    int64_t accumulate = t->trainer.accumulate;
+    t->epoch_batches = ak_loader_batches(t->train.loader);
+    t->total_steps = (t->epoch_batches + accumulate - 1) / accumulate * t->trainer.max_epochs;
     if (t->trainer.max_steps && t->trainer.max_steps < t->total_steps)
         t->total_steps = t->trainer.max_steps;
 }
@@ -262,7 +292,7 @@ akin_status ak_run_open(akin_training *t, akin_context *context, const akin_trai
                         akin_error *error)
 {
     *t = (akin_training){.context = context, .trainable = trainable, .trainer = *trainer,
-                         .best_epoch = -1, .started = ak_seconds()};
+                         .best_epoch = -1, .plateau_best = NAN, .started = ak_seconds()};
     t->checkpointed = t->started;
     if (!train)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "training needs a loader, found NULL");
@@ -279,6 +309,7 @@ void ak_run_close(akin_training *t)
     for (int i = 0; i < t->part_count; i++) {
         ak_optimizer_free(t->parts[i].optimizer);
         ak_free(t->parts[i].best);
+        ak_free(t->parts[i].average);
     }
     ak_side_close(&t->train);
     ak_side_close(&t->validation);

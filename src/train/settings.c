@@ -51,6 +51,8 @@ akin_status ak_settings_json(const akin_training *t, char **out, akin_error *err
                 ak_value_attach(arena, root, "loss", t->loss->given) &&
                 ak_value_add_int(arena, root, "seed", (int64_t)t->trainer.seed) &&
                 ak_value_add_int(arena, root, "precision", t->trainer.precision) &&
+                ak_value_add_int(arena, root, "accumulate", t->trainer.accumulate) &&
+                ak_value_add_number(arena, root, "average", t->trainer.average) &&
                 add_order(t, arena, root) &&
                 ak_value_add_int(arena, root, "samples", t->train.table->count) &&
                 ak_value_add_int(arena, root, "total_steps", t->total_steps) &&
@@ -58,8 +60,8 @@ akin_status ak_settings_json(const akin_training *t, char **out, akin_error *err
                 add_hash(arena, root, "encoders", t->base) &&
                 add_data(arena, root, "data", &t->train) &&
                 add_data(arena, root, "validation", &t->validation);
-    akin_status status = made ? ak_options_write(ak_optimizer_options, &t->optimizer_options,
-                                                 optimizer, arena, error)
+    akin_status status = made ? ak_optimizer_write(&t->optimizer_options, optimizer, arena,
+                                                   error)
                               : ak_fail_memory(error);
     if (!status && !(*out = ak_json_write(root, 0)))
         status = ak_fail_memory(error);

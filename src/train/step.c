@@ -1,4 +1,5 @@
-/* The training step: the flow of akin.h, forwards and back. */
+/* The training step: the flow of akin.h, forwards and back. Its number, from which random numbers are
+   drawn, counts batches; akin_training's step counts updates. */
 #include "train/train.h"
 
 #include <math.h>
@@ -24,7 +25,7 @@ static akin_status begin(akin_training *t, step *s, ak_batch *batch, bool traini
                           .arena = t->arena,
                           .training = training,
                           .seed = t->trainer.seed,
-                          .step = (uint64_t)t->step,
+                          .step = (uint64_t)(t->step * t->trainer.accumulate + t->accumulated),
                           .precision = t->trainer.precision};
     s->embeddings = ak_matrix_new(t->arena, batch->object_count, t->model->dim);
     return s->embeddings.data ? AKIN_OK : ak_fail_memory(error);
@@ -96,22 +97,6 @@ static akin_status encoders_backward(akin_training *t, step *s, akin_error *erro
     return AKIN_OK;
 }
 
-/* One gradient norm over all parts, then an update of each. */
-static void optimizers_step(akin_training *t)
-{
-    double limit = t->optimizer_options.clip_norm, squares = 0;
-    for (int i = 0; i < t->part_count && limit > 0; i++) {
-        double norm = ak_parameters_grad_norm(t->parts[i].parameters);
-        squares += norm * norm;
-    }
-    double norm = sqrt(squares);
-    for (int i = 0; i < t->part_count; i++) {
-        if (limit > 0 && norm > limit)
-            ak_parameters_scale_grads(t->parts[i].parameters, (float)(limit / (norm + 1e-6)));
-        t->lr = ak_optimizer_step(t->parts[i].optimizer, t->step, t->total_steps);
-    }
-}
-
 static void results(akin_training *t, const step *s, bool validation)
 {
     if (!t->trainable->process_results)
@@ -135,8 +120,8 @@ akin_status ak_train_step(akin_training *t, ak_batch *batch, akin_error *error)
     AK_TRY(loss_compute(t, &s, error));      /* embeddings -> loss */
     AK_TRY(head_backward(t, &s, error));     /* loss -> gradients */
     AK_TRY(encoders_backward(t, &s, error));
-    optimizers_step(t);                      /* gradients -> parameters */
-    t->step++;
+    if (++t->accumulated >= t->trainer.accumulate)
+        ak_train_update(t);                  /* gradients -> parameters */
     t->embeddings = s.embeddings;
     t->loss_value = s.loss;
     t->loss_sum += s.loss * (double)batch->count;

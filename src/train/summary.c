@@ -136,7 +136,7 @@ static akin_status training_record(const akin_training *t, akin_arena *arena, ch
     ak_value *optimizer = ak_value_add(arena, root, "optimizer", AK_MAP);
     if (!made || !optimizer)
         return ak_fail_memory(error);
-    AK_TRY(ak_options_write(ak_optimizer_options, &t->optimizer_options, optimizer, arena, error));
+    AK_TRY(ak_optimizer_write(&t->optimizer_options, optimizer, arena, error));
     *out = ak_json_write(root, 0);
     return *out ? AKIN_OK : ak_fail_memory(error);
 }

@@ -56,6 +56,10 @@ void ak_side_close(ak_side *side);
 extern const akin_option ak_trainer_rows[], ak_stopping_rows[], ak_checkpoint_rows[];
 akin_status ak_trainer_check(const akin_trainer *trainer, akin_error *error);
 
+/* The options of an optimizer with its groups, into `map`. */
+akin_status ak_optimizer_write(const akin_optimizer_options *options, ak_value *map,
+                               akin_arena *arena, akin_error *error);
+
 /* ---- run.c: everything a run holds ---- */
 
 #define AK_MAX_METRICS 15
@@ -74,6 +78,7 @@ typedef struct ak_part {
     akin_parameters *parameters;
     ak_optimizer *optimizer;
     float *best; /* values of the best epoch; NULL: none yet */
+    float *average; /* moving average of the values; NULL: not wanted */
     bool of_model; /* false: the loss's, not part of what is served */
 } ak_part;
 
@@ -95,12 +100,15 @@ struct akin_training {
     akin_arena *arena;      /* of a step */
     akin_arena *run_arena;  /* of the run: names, metrics */
     int64_t epoch, step, batch; /* batch: delivered in this epoch */
-    int64_t total_steps;
+    int64_t accumulated;    /* batches whose gradients wait for an update */
+    int64_t epoch_batches, total_steps;
     akin_matrix embeddings; /* of the last step, in the step's arena */
     double loss_value;      /* of the last step */
     double loss_sum;        /* of this epoch, over samples */
     int64_t loss_samples;
-    double lr;
+    double lr, base_lr;     /* of the last step; what the schedule multiplies */
+    double plateau_best;    /* the schedule "plateau": the best value, NaN: none yet */
+    int64_t plateau_bad;    /* validations since it */
     int64_t best_epoch;     /* -1: none yet */
     double best_value;
     int64_t since_best;
@@ -122,10 +130,17 @@ double ak_seconds(void); /* monotonic */
 
 /* ---- step.c ---- */
 
+/* A batch forwards and back; every `accumulate` batches an update. */
 akin_status ak_train_step(akin_training *t, ak_batch *batch, akin_error *error);
 /* Forward and loss only. base: the encoders alone, without the head. */
 akin_status ak_validation_step(akin_training *t, ak_batch *batch, bool base, double *value,
                                akin_error *error);
+
+/* ---- update.c: gradients to parameters ---- */
+
+void ak_train_update(akin_training *t);
+/* Exchanges the parameters and their moving average, where there is one. */
+void ak_average_swap(akin_training *t);
 
 /* ---- validate.c ---- */
 
@@ -137,6 +152,8 @@ akin_status ak_step_metrics(akin_training *t, const ak_batch *batch, akin_error 
 /* ---- best.c: the best epoch, early stopping ---- */
 
 akin_status ak_best_update(akin_training *t, akin_error *error);
+/* Lowers the learning rate where the monitored figure has stopped getting better. */
+void ak_plateau_update(akin_training *t);
 /* Puts the best epoch's values into the model; epoch 0: takes the head away. */
 akin_status ak_best_restore(akin_training *t, akin_error *error);
 bool ak_larger_is_better(const char *figure);

@@ -10,6 +10,11 @@ const akin_option ak_trainer_rows[] = {
      .minimum = 1, .maximum = 1 << 30, .help = "passes before early stopping may stop"},
     {.name = TRAINER(max_steps, max_steps), .type = AKIN_OPTION_INT, .default_text = "0",
      .maximum = 1e15, .help = "steps, at most; 0: no limit"},
+    {.name = TRAINER(accumulate, accumulate), .type = AKIN_OPTION_INT, .default_text = "1",
+     .minimum = 1, .maximum = 1 << 20, .help = "batches whose gradients' mean makes a step"},
+    {.name = TRAINER(average, average), .type = AKIN_OPTION_FLOAT, .default_text = "0",
+     .maximum = 1 - 0x1p-53,
+     .help = "decay of a moving average of the parameters, which is what is kept; 0: none"},
     {.name = TRAINER(metrics_per_step, metrics_per_step), .type = AKIN_OPTION_BOOL,
      .default_text = "false", .help = "compute the metrics on every training batch too"},
     {.name = TRAINER(log_folder, log_folder), .type = AKIN_OPTION_STRING,
@@ -70,4 +75,20 @@ akin_status ak_trainer_check(const akin_trainer *trainer, akin_error *error)
     AK_TRY(ak_options_check(ak_trainer_rows, trainer, error));
     AK_TRY(ak_options_check(ak_stopping_rows, trainer, error));
     return ak_options_check(ak_checkpoint_rows, trainer, error);
+}
+
+akin_status ak_optimizer_write(const akin_optimizer_options *options, ak_value *map,
+                               akin_arena *arena, akin_error *error)
+{
+    AK_TRY(ak_options_write(ak_optimizer_options, options, map, arena, error));
+    if (!options->group_count)
+        return AKIN_OK;
+    ak_value *groups = ak_value_add(arena, map, "groups", AK_LIST);
+    for (int i = 0; i < options->group_count; i++) {
+        ak_value *group = ak_value_add(arena, groups, NULL, AK_MAP);
+        if (!group)
+            return ak_fail_memory(error);
+        AK_TRY(ak_options_write(ak_group_options, &options->groups[i], group, arena, error));
+    }
+    return AKIN_OK;
 }
