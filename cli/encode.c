@@ -5,7 +5,7 @@
 #include <string.h>
 
 static struct {
-    char *field, *output, *confidence, *precision;
+    char *field, *output, *confidence, *precision, *side;
     int force, base;
 } options;
 
@@ -15,6 +15,8 @@ static struct poptOption rows[] = {
     {"field", 0, POPT_ARG_STRING, &options.field, 0, "the member or column that is the object",
      "NAME"},
     {"base", 0, POPT_ARG_NONE, &options.base, 0, "encode without the head", NULL},
+    {"side", 0, POPT_ARG_STRING, &options.side, 0,
+     "query or document: which the objects are, for a model with two sides", "SIDE"},
     {"confidence", 0, POPT_ARG_STRING, &options.confidence, 0,
      "also write how sure the head is of each vector, as a column of numbers", "FILE"},
     {"precision", 0, POPT_ARG_STRING, &options.precision, 0, "f32 or bf16 (default: as saved)",
@@ -24,6 +26,7 @@ static struct poptOption rows[] = {
 
 typedef struct sink {
     const akin_model *model;
+    akin_space space;
     akin_vector_writer *writer;     /* NULL: standard output */
     akin_vector_writer *confidence; /* NULL: not asked for */
     int64_t dim;
@@ -74,7 +77,7 @@ static akin_status open_writer(akin_vector_writer **out, const char *path, const
     akin_hash fingerprint;
     if (!path)
         return AKIN_OK; /* naming the space reads all weights once: only where it is kept */
-    akin_status status = akin_model_fingerprint(to->model, &fingerprint, error);
+    akin_status status = akin_model_space_fingerprint(to->model, to->space, &fingerprint, error);
     if (!status)
         status = akin_vector_writer_open(out, path, count, dim, fingerprint, options.force, error);
     return status;
@@ -99,13 +102,15 @@ static akin_status commit(akin_vector_writer **writer, akin_error *error)
     return whole ? akin_vector_writer_commit(whole, error) : AKIN_OK;
 }
 
-static akin_status encode(const akin_model *model, const akin_corpus *corpus, akin_error *error)
+static akin_status encode(const akin_model *model, akin_space space, const akin_corpus *corpus,
+                          akin_error *error)
 {
     sink to = {.model = model,
+               .space = space,
                .dim = options.base ? akin_model_base_dim(model) : akin_model_dim(model)};
     akin_status status = open_sink(&to, akin_corpus_count(corpus), error);
     if (!status)
-        status = akin_encode_corpus(model, options.base, corpus, put, &to, error);
+        status = akin_encode_corpus(model, space, corpus, put, &to, error);
     if (!status)
         status = commit(&to.confidence, error);
     if (!status)
@@ -115,6 +120,18 @@ static akin_status encode(const akin_model *model, const akin_corpus *corpus, ak
     return status;
 }
 
+/* -1: --side says what there is not. */
+static int space_asked(void)
+{
+    if (!options.side)
+        return options.base ? AKIN_SPACE_BASE : AKIN_SPACE_MODEL;
+    if (options.base)
+        return -1;
+    return strcmp(options.side, "query") == 0      ? AKIN_SPACE_QUERY
+           : strcmp(options.side, "document") == 0 ? AKIN_SPACE_DOCUMENT
+                                                   : -1;
+}
+
 static int run(akin_context *context, const char **arguments, int count)
 {
     akin_error error = {0};
@@ -122,18 +139,26 @@ static int run(akin_context *context, const char **arguments, int count)
     akin_model *model = NULL;
     akin_corpus *corpus = NULL;
     char notes[1024] = "";
+    int space = space_asked();
     if (count < 1 || count > 2)
         return cli_usage("encode", "encode wants a model and a file, found %d arguments", count);
     if (options.base && options.confidence)
         return cli_usage("encode", "--base leaves out the head, which --confidence asks");
+    if (space < 0)
+        return cli_usage("encode", "--side must be query or document, and without --base");
     akin_status status = cli_precision(options.precision, &precision, &error);
     if (!status)
         status = akin_model_load(&model, context, arguments[0], precision, &error);
+    if (!status && space == AKIN_SPACE_MODEL && akin_model_has_sides(model)) {
+        akin_model_free(model);
+        return cli_usage("encode", "%s has a query and a document side: --side query or --side document",
+                         arguments[0]);
+    }
     if (!status)
         status = akin_corpus_open(&corpus, context, model, count > 1 ? arguments[1] : "-",
                                   options.field, &error);
     if (!status)
-        status = encode(model, corpus, &error);
+        status = encode(model, (akin_space)space, corpus, &error);
     if (!status)
         akin_model_notes(model, notes, sizeof notes);
     if (*notes)

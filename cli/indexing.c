@@ -84,16 +84,17 @@ static akin_status add_block(void *user, int64_t first, int64_t count, const flo
 }
 
 akin_status cli_build_index(akin_index **out, akin_context *context, const akin_model *model,
-                            bool base, const char *path, const char *field, const char *show,
+                            akin_space space, const char *path, const char *field, const char *show,
                             akin_error *error)
 {
     akin_corpus *corpus = NULL;
     akin_hash fingerprint;
     char notes[1024];
+    bool base = space == AKIN_SPACE_BASE;
     *out = NULL;
     akin_status status = akin_corpus_open(&corpus, context, model, path, field, error);
     if (!status)
-        status = akin_model_fingerprint(model, &fingerprint, error);
+        status = akin_model_space_fingerprint(model, space, &fingerprint, error);
     if (!status)
         status = akin_index_create(out, base ? akin_model_base_dim(model) : akin_model_dim(model),
                                    fingerprint, error);
@@ -101,7 +102,7 @@ akin_status cli_build_index(akin_index **out, akin_context *context, const akin_
     if (!status)
         status = open_shown(&to, context, model, path, show, error);
     if (!status)
-        status = akin_encode_corpus(model, base, corpus, add_block, &to, error);
+        status = akin_encode_corpus(model, space, corpus, add_block, &to, error);
     if (!status && !base) { /* with the base vectors the same texts come again */
         akin_model_notes(model, notes, sizeof notes);
         if (*notes)

@@ -4,10 +4,10 @@
 
 #include "cli.h"
 
-/* base: vectors of the encoders alone. show: the members that are kept of a record to be shown, as in
+/* Vectors of `space`. show: the members that are kept of a record to be shown, as in
    "name,title"; NULL: the object. */
 akin_status cli_build_index(akin_index **out, akin_context *context, const akin_model *model,
-                            bool base, const char *corpus, const char *field,
+                            akin_space space, const char *corpus, const char *field,
                             const char *show, akin_error *error);
 
 #endif

@@ -40,10 +40,10 @@ static void free_space(space *s)
     free(s->hits);
 }
 
-static akin_status search_space(space *s, const akin_model *model, bool base,
+static akin_status search_space(space *s, const akin_model *model, akin_space side,
                                 const char **queries, int count, akin_error *error)
 {
-    int64_t dim = base ? akin_model_base_dim(model) : akin_model_dim(model);
+    int64_t dim = side == AKIN_SPACE_BASE ? akin_model_base_dim(model) : akin_model_dim(model);
     akin_object *objects = calloc((size_t)count, sizeof *objects);
     s->queries = malloc((size_t)(count * dim) * sizeof(float));
     s->hits = malloc((size_t)(count * options.k) * sizeof(akin_hit));
@@ -51,8 +51,7 @@ static akin_status search_space(space *s, const akin_model *model, bool base,
         cli_out_of_memory();
     for (int i = 0; i < count; i++)
         objects[i] = akin_text(queries[i]);
-    akin_status status = base ? akin_model_encode_base(model, objects, count, s->queries, error)
-                              : akin_model_encode(model, objects, count, s->queries, error);
+    akin_status status = akin_model_encode_in(model, side, objects, count, s->queries, error);
     free(objects);
     return status ? status
                   : akin_index_search(s->index, s->queries, count, options.k, s->hits, error);
@@ -144,15 +143,15 @@ static int search_corpus(akin_context *context, const char **arguments, int coun
     const char **queries = arguments + 2;
     akin_status status = akin_model_load(&model, context, arguments[0], precision, &error);
     if (!status)
-        status = cli_build_index(&tuned.index, context, model, false, arguments[1], options.field,
+        status = cli_build_index(&tuned.index, context, model, AKIN_SPACE_DOCUMENT, arguments[1], options.field,
                                  options.show, &error);
     if (!status)
-        status = search_space(&tuned, model, false, queries, count - 2, &error);
+        status = search_space(&tuned, model, AKIN_SPACE_QUERY, queries, count - 2, &error);
     if (!status && options.base)
-        status = cli_build_index(&base.index, context, model, true, arguments[1], options.field,
+        status = cli_build_index(&base.index, context, model, AKIN_SPACE_BASE, arguments[1], options.field,
                                  options.show, &error);
     if (!status && options.base)
-        status = search_space(&base, model, true, queries, count - 2, &error);
+        status = search_space(&base, model, AKIN_SPACE_BASE, queries, count - 2, &error);
     cli_end_progress();
     if (!status)
         print_all(&tuned, options.base ? &base : NULL, queries, count - 2);
@@ -166,7 +165,8 @@ static akin_status check_space(const akin_index *index, const akin_model *model,
                                akin_error *error)
 {
     akin_hash fingerprint, stored = akin_index_fingerprint(index);
-    akin_status status = akin_model_fingerprint(model, &fingerprint, error);
+    akin_status status =
+        akin_model_space_fingerprint(model, AKIN_SPACE_DOCUMENT, &fingerprint, error);
     if (status || (fingerprint.low == stored.low && fingerprint.high == stored.high))
         return status;
     *error = (akin_error){.status = AKIN_ERR_MISMATCH};
@@ -195,7 +195,7 @@ static int search_index(akin_context *context, const char **arguments, int count
     if (!status)
         status = check_space(s.index, model, &error);
     if (!status)
-        status = search_space(&s, model, false, arguments + 1, count - 1, &error);
+        status = search_space(&s, model, AKIN_SPACE_QUERY, arguments + 1, count - 1, &error);
     if (!status)
         print_all(&s, NULL, arguments + 1, count - 1);
     free_space(&s);

@@ -333,6 +333,7 @@ typedef struct akin_pass {
     uint64_t seed;     /* random numbers are a function of (seed, step, what they are for) */
     uint64_t step;
     akin_precision precision; /* of matrix products' inputs; accumulation is float32 */
+    int64_t documents; /* for heads with sides: the last so many rows; the others are queries */
 } akin_pass;
 
 /* Functions given an arena may run out of memory, hence the status. Several threads may run forward
@@ -397,6 +398,9 @@ struct akin_head_class {
     /* How sure the head is of each row of y, what forward gave: 0 .. 1. NULL, or false: it cannot
        tell. */
     bool (*confidence)(const void *self, akin_matrix y, float *confidence);
+    /* The head has sides: queries go through it, documents (pass->documents) stay what the encoders
+       gave, as wide. Such a head learns from pairs: a is the query, b the document. */
+    bool sides;
 };
 
 /* What a loss knows of a batch. Objects of a batch of n pairs are a_0 .. a_n-1, b_0 .. b_n-1. */
@@ -532,11 +536,29 @@ AKIN_API int64_t akin_model_base_dim(const akin_model *model); /* of the encoder
 AKIN_API akin_status akin_model_fingerprint(const akin_model *model, akin_hash *fingerprint,
                                             akin_error *error);
 
-/* out: count x akin_model_dim(model) float32. Threads: yes, on one model. */
+/* Vector spaces of a model. A head with sides (query_adapter) gives queries a space of their own, which
+   is compared with the documents': the encoders' own. Other models have one space for both. */
+typedef enum akin_space {
+    AKIN_SPACE_MODEL, /* AKIN_ERR_MISMATCH where queries and documents differ */
+    AKIN_SPACE_BASE,  /* of the encoders, without the head */
+    AKIN_SPACE_QUERY,
+    AKIN_SPACE_DOCUMENT,
+} akin_space;
+AKIN_API bool akin_model_has_sides(const akin_model *model);
+/* The space's own fingerprint: of documents of a model with sides it is the base's, so that an index
+   stays valid when the head is trained again. */
+AKIN_API akin_status akin_model_space_fingerprint(const akin_model *model, akin_space space,
+                                                  akin_hash *fingerprint, akin_error *error);
+/* out: count x akin_model_dim(model), or of the base x akin_model_base_dim(model). */
+AKIN_API akin_status akin_model_encode_in(const akin_model *model, akin_space space,
+                                          const akin_object *objects, int64_t count, float *out,
+                                          akin_error *error);
+
+/* out: count x akin_model_dim(model) float32: AKIN_SPACE_MODEL. Threads: yes, on one model. */
 AKIN_API akin_status akin_model_encode(const akin_model *model, const akin_object *objects,
                                        int64_t count, float *out, akin_error *error);
 
-/* The same without the head; out: count x akin_model_base_dim(model). */
+/* AKIN_SPACE_BASE; out: count x akin_model_base_dim(model). */
 AKIN_API akin_status akin_model_encode_base(const akin_model *model, const akin_object *objects,
                                             int64_t count, float *out, akin_error *error);
 
@@ -748,8 +770,8 @@ AKIN_API void akin_memory_free(void *memory);
 typedef akin_status akin_vectors_function(void *user, int64_t first, int64_t count,
                                           const float *vectors, akin_error *error);
 /* All vectors of a corpus in order, in blocks; frozen encoders' outputs come from the store where it
-   has them. base: the encoders alone, without the head. */
-AKIN_API akin_status akin_encode_corpus(const akin_model *model, bool base,
+   has them. */
+AKIN_API akin_status akin_encode_corpus(const akin_model *model, akin_space space,
                                         const akin_corpus *corpus,
                                         akin_vectors_function *function, void *user,
                                         akin_error *error);

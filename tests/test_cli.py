@@ -322,6 +322,36 @@ def search_with_and_without_an_index():
 
 
 @case
+def a_query_adapter_leaves_documents_alone():
+    words = ["train", "pairs.jsonl", "--encoder", "tiny", "--set",
+             "head={type: query_adapter, head: linear}", "--set", "train.epochs=2", "--set",
+             "train.early_stopping=false", "--output"]
+    akin(*words, "adapter", "--set", "optimizer.lr=0.01")
+    akin(*words, "other", "--set", "optimizer.lr=0.02")
+    corpus = ["pairs.jsonl", "--field", "b"]
+    akin("index", "tiny", *corpus, "-o", "base.akin")
+    hits = [akin("search", "base.akin", "--model", model, "--json", "red cat")[0]
+            for model in ("tiny", "adapter", "other")]
+    assert len(set(hits)) == 3, hits
+    assert akin("search", "adapter", *corpus, "--json", "red cat")[0] == hits[1]
+    akin("encode", "adapter", *corpus, "-o", "d.safetensors", "--side", "document")
+    akin("encode", "tiny", *corpus, "-o", "t.safetensors")
+    akin("encode", "other", *corpus, "-o", "b.safetensors", "--base")
+    assert pathlib.Path("d.safetensors").read_bytes() == pathlib.Path("t.safetensors").read_bytes()
+    assert pathlib.Path("b.safetensors").read_bytes() == pathlib.Path("t.safetensors").read_bytes()
+    akin("encode", "adapter", *corpus, "-o", "q.safetensors", "--side", "query")
+    assert pathlib.Path("q.safetensors").read_bytes() != pathlib.Path("t.safetensors").read_bytes()
+    akin("encode", "adapter", *corpus, status=2, says="--side query or --side document")
+    akin("encode", "adapter", *corpus, "--side", "b", status=2, says="must be query or document")
+    akin("encode", "adapter", *corpus, "--side", "query", "--base", status=2, says="without --base")
+    told = json.loads(akin("inspect", "adapter", "--json")[0])
+    base = json.loads(akin("inspect", "tiny", "--json")[0])
+    assert told["document_fingerprint"] == base["fingerprint"] != told["fingerprint"], told
+    result = json.loads(akin("evaluate", "adapter", "-d", "pairs.jsonl", "-s", "pairs", "--json")[0])
+    assert result["metrics"] != result["base"], result
+
+
+@case
 def inspect_knows_what_it_sees():
     for path, kind in (("first", "model"), ("tiny", "sentence-transformers folder"),
                        ("i.akin", "index"), ("v.npy", "vectors"),

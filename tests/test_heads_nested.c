@@ -4,6 +4,9 @@
 
 #include "model/heads.h"
 #include "numbers_encoder.h"
+#include "train/train.h"
+
+#include <math.h>
 
 enum { ROWS = 6, WIDTH = 5 };
 
@@ -174,6 +177,39 @@ static void test_layers_drop_by_themselves(void **state)
     akin_head_free(head);
 }
 
+/* ---- query_adapter ---- */
+
+static void test_queries_alone_are_adapted(void **state)
+{
+    (void)state;
+    akin_head *whole = make("query_adapter", "{head: {type: linear, dropout: 0.3}}", WIDTH);
+    akin_head *part = make("linear", "{dropout: 0.3}", WIDTH);
+    shake(part, whole, "head");
+    akin_matrix x = noise(1, ROWS, WIDTH), dy = noise(2, ROWS, WIDTH);
+    for (int64_t documents = 0; documents <= ROWS; documents++) {
+        int64_t queries = ROWS - documents;
+        akin_pass pass = training_pass(), own = pass;
+        void *record, *part_record;
+        ak_parameters_zero_grads(part->parameters);
+        ak_parameters_zero_grads(whole->parameters);
+        pass.documents = documents;
+        own.seed = ak_random(pass.seed, AK_STREAM_HEAD_INNER, 0);
+        akin_matrix y = forward(whole, &pass, x, &record);
+        akin_matrix asked = forward(part, &own, ak_matrix_rows(x, 0, queries), &part_record);
+        assert_same(ak_matrix_rows(y, 0, queries), asked);
+        assert_same(ak_matrix_rows(y, queries, documents), ak_matrix_rows(x, queries, documents));
+        akin_matrix dx = backward(whole, &pass, record, x, dy);
+        assert_same(ak_matrix_rows(dx, 0, queries),
+                    backward(part, &own, part_record, ak_matrix_rows(x, 0, queries),
+                             ak_matrix_rows(dy, 0, queries)));
+        assert_same(ak_matrix_rows(dx, queries, documents),
+                    ak_matrix_rows(dy, queries, documents));
+        assert_same_grads(part, whole, "head");
+    }
+    akin_head_free(part);
+    akin_head_free(whole);
+}
+
 /* ---- saved models ---- */
 
 static akin_model *model_of(const char *type, const char *options, int64_t dim)
@@ -217,6 +253,159 @@ static void test_saved_models(void **state)
     }
 }
 
+/* Queries swap their two numbers; documents are what they were. */
+static akin_model *swapping_model(void)
+{
+    akin_model *model = model_of("query_adapter", "{head: {type: linear, bias: false}}", 2);
+    float *w = find(model->head, "head.weight")->value;
+    w[0] = w[3] = 0;
+    w[1] = w[2] = 1;
+    return model;
+}
+
+static akin_hash space_of(const akin_model *model, akin_space space)
+{
+    akin_hash hash;
+    assert_int_equal(akin_model_space_fingerprint(model, space, &hash, &error), AKIN_OK);
+    return hash;
+}
+
+static void test_sides_of_a_model(void **state)
+{
+    (void)state;
+    const akin_object object = akin_text("3 4");
+    akin_model *model = swapping_model(), *again;
+    float y[2];
+    assert_true(akin_model_has_sides(model));
+    assert_int_equal(akin_model_encode_in(model, AKIN_SPACE_QUERY, &object, 1, y, &error), 0);
+    assert_true(y[0] == 4 && y[1] == 3);
+    assert_int_equal(akin_model_encode_in(model, AKIN_SPACE_DOCUMENT, &object, 1, y, &error), 0);
+    assert_true(y[0] == 3 && y[1] == 4);
+    assert_int_equal(akin_model_encode(model, &object, 1, y, &error), AKIN_ERR_MISMATCH);
+    assert_says(&error, "a query and a document side (its head is query_adapter): say which");
+    akin_hash hash;
+    assert_int_equal(akin_model_space_fingerprint(model, AKIN_SPACE_MODEL, &hash, &error),
+                     AKIN_ERR_MISMATCH);
+    assert_int_equal(akin_model_space_fingerprint(model, (akin_space)9, &hash, &error),
+                     AKIN_ERR_ARGUMENT);
+
+    akin_hash query = space_of(model, AKIN_SPACE_QUERY), base = space_of(model, AKIN_SPACE_BASE);
+    assert_true(!ak_hash_equal(query, base));
+    assert_true(ak_hash_equal(space_of(model, AKIN_SPACE_DOCUMENT), base));
+    assert_int_equal(akin_model_save(model, scratch_path("sided"), true, &error), AKIN_OK);
+    assert_int_equal(akin_model_load(&again, context, scratch_path("sided"), AKIN_AS_SAVED, &error),
+                     AKIN_OK);
+    assert_true(ak_hash_equal(space_of(again, AKIN_SPACE_QUERY), query));
+    find(again->head, "head.weight")->value[0] = 7; /* trained again: queries moved, an index not */
+    assert_true(!ak_hash_equal(space_of(again, AKIN_SPACE_QUERY), query));
+    assert_true(ak_hash_equal(space_of(again, AKIN_SPACE_DOCUMENT), base));
+    akin_model_free(again);
+    akin_model_free(model);
+
+    model = model_of("gated", NULL, 2);
+    assert_true(!akin_model_has_sides(model));
+    assert_true(ak_hash_equal(space_of(model, AKIN_SPACE_QUERY), space_of(model, AKIN_SPACE_MODEL)));
+    assert_true(
+        ak_hash_equal(space_of(model, AKIN_SPACE_DOCUMENT), space_of(model, AKIN_SPACE_MODEL)));
+    akin_model_free(model);
+}
+
+/* "3 1" is the question of "1 3", though "2.9 1" is nearer to it where nothing is adapted. */
+static void test_evaluation_knows_sides(void **state)
+{
+    (void)state;
+    const akin_pair pairs[] = {{akin_text("3 1"), akin_text("1 3"), 1, 0},
+                               {akin_text("1 3.1"), akin_text("2.9 1"), 1, 0},
+                               {akin_text("3 1"), akin_text("2.9 1"), 0, 0}};
+    akin_dataset *set;
+    akin_evaluation *e;
+    akin_model *model = swapping_model();
+    const char *names[] = {"precision@1", "reciprocal_rank"};
+    akin_evaluator_options options = akin_evaluator_defaults();
+    options.metrics = (akin_metric_list){names, 2};
+    assert_int_equal(akin_dataset_from_pairs(&set, pairs, 3, &error), AKIN_OK);
+    assert_int_equal(
+        akin_evaluate(&e, model, NULL, AKIN_EVALUATE_PAIRS, set, &options, &error), AKIN_OK);
+    assert_true(e->rows[0].value == 1 && e->rows[0].base == 0);
+    assert_true(e->rows[1].value == 1 && e->rows[1].base == .5);
+    akin_evaluation_free(e);
+    names[0] = "average_precision";
+    options.metrics.count = 1;
+    assert_int_equal(
+        akin_evaluate(&e, model, NULL, AKIN_EVALUATE_SCORED, set, &options, &error), AKIN_OK);
+    assert_true(e->rows[0].value == 1 && e->rows[0].base < .9);
+    akin_evaluation_free(e);
+    akin_dataset_free(set);
+    akin_model_free(model);
+}
+
+/* ---- training ---- */
+
+/* a is b with its numbers swapped: what a linear adapter can learn, and the base cannot know. */
+static void write_swapped(const char *path)
+{
+    char text[64 * 64];
+    size_t used = 0;
+    for (int i = 0; i < 60; i++) {
+        double u = ak_random_normal(1, 1, (uint64_t)i), v = ak_random_normal(1, 2, (uint64_t)i);
+        used += (size_t)snprintf(text + used, sizeof text - used,
+                                 "{\"a\": \"%.3f %.3f\", \"b\": \"%.3f %.3f\"}\n", u, v, v, u);
+    }
+    write_text(path, text);
+}
+
+static akin_status fit(akin_model **model, akin_fit_summary *summary, const char *const *sets,
+                       int count)
+{
+    akin_recipe *recipe;
+    akin_loader *train, *validation;
+    if (akin_recipe_open(&recipe, context, NULL, sets, count, &error))
+        fail_msg("%s", error.message);
+    akin_trainable trainable = akin_recipe_trainable(recipe);
+    akin_trainer trainer = akin_recipe_trainer(recipe);
+    akin_status status = akin_recipe_loaders(recipe, &train, &validation, &error);
+    if (!status)
+        status = akin_fit(model, context, &trainable, &trainer, train, validation, summary, &error);
+    akin_recipe_free(recipe);
+    return status;
+}
+
+static void test_an_adapter_learns(void **state)
+{
+    (void)state;
+    char data[300];
+    snprintf(data, sizeof data, "data.train=%s", scratch_path("swapped.jsonl"));
+    write_swapped(scratch_path("swapped.jsonl"));
+    const char *sets[] = {data,
+                          "data.validation=0.3",
+                          "encoders.n={type: numbers}",
+                          "head={type: query_adapter, head: linear}",
+                          "optimizer.lr=0.05",
+                          "train.epochs=30",
+                          "train.batch_size=16",
+                          "train.metrics_per_step=true"};
+    akin_model *model;
+    akin_fit_summary summary;
+    const akin_object object = akin_text("3 4");
+    float y[2];
+    if (fit(&model, &summary, sets, 8))
+        fail_msg("%s", error.message);
+    assert_true(summary.best_epoch > 0 && summary.best_value < .8 * summary.base_value);
+    assert_int_equal(akin_model_encode_in(model, AKIN_SPACE_QUERY, &object, 1, y, &error), 0);
+    assert_true(y[0] > y[1]);
+    assert_int_equal(akin_model_encode_in(model, AKIN_SPACE_DOCUMENT, &object, 1, y, &error), 0);
+    assert_true(y[0] == 3 && y[1] == 4);
+    akin_model_free(model);
+
+    write_text(scratch_path("swapped.jsonl"),
+               "{\"object\": \"1 2\", \"group\": 1}\n{\"object\": \"1 3\", \"group\": 1}\n"
+               "{\"object\": \"2 2\", \"group\": 2}\n{\"object\": \"2 3\", \"group\": 2}\n");
+    sets[1] = "data.samples=groups";
+    sets[6] = "data.validation=false";
+    assert_int_equal(fit(&model, NULL, sets, 7), AKIN_ERR_MISMATCH);
+    assert_says(&error, "learns from pairs, but the training data");
+}
+
 static void test_confidence_of_the_last_layer(void **state)
 {
     (void)state;
@@ -253,6 +442,11 @@ static void test_mistakes(void **state)
         {"sequential", "{layers: [gated, {type: linear, rnk: 2}]}", "did you mean \"rank\"?"},
         {"sequential", "{layers: [{type: linear, rank: 9}]}", "rank is 9, must be at most"},
         {"sequential", "{layer: [gated]}", "did you mean \"layers\"?"},
+        {"sequential", "{layers: [query_adapter]}", "query_adapter cannot be inside another head"},
+        {"query_adapter", "{head: []}", "\"head\" has 0 heads, must be one"},
+        {"query_adapter", "{head: [gated, gated]}", "\"head\" has 2 heads, must be one"},
+        {"query_adapter", "{head: {type: linear, output_dim: 3}}", "linear makes 3 numbers of 8"},
+        {"query_adapter", "{head: query_adapter}", "cannot be inside another head"},
     };
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
         akin_head *head;
@@ -279,15 +473,21 @@ static void test_depth(void **state)
     assert_says(&error, "deeper than 8 levels");
 }
 
+typedef struct described {
+    const char *type, *options;
+} described;
+
 static akin_status make_and_run(void *user, akin_error *e)
 {
+    const described *d = user;
     akin_head *head;
     akin_arena *own;
-    AK_TRY(akin_head_create(&head, NULL, "sequential", user, WIDTH, e));
+    AK_TRY(akin_head_create(&head, NULL, d->type, d->options, WIDTH, e));
     akin_status status = ak_parameters_train(head->parameters, e);
     if (!status && (status = ak_arena_create(&own, e)) == AKIN_OK) {
         akin_pass pass = training_pass();
         pass.arena = own;
+        pass.documents = 100;
         void *record;
         akin_matrix x = ak_matrix_new(own, 300, WIDTH), dx = ak_matrix_new(own, 300, WIDTH);
         akin_matrix y = ak_matrix_new(own, 300, head->output_dim);
@@ -307,10 +507,15 @@ static akin_status make_and_run(void *user, akin_error *e)
 static void test_every_allocation_may_fail(void **state)
 {
     (void)state;
-    char options[] = "{layers: [{type: linear, output_dim: 2000}, {type: sequential, layers: "
-                     "[skip_connection, normalize]}]}";
+    described heads[] = {
+        {"sequential", "{layers: [{type: linear, output_dim: 2000}, {type: sequential, layers: "
+                       "[skip_connection, normalize]}]}"},
+        {"query_adapter", "{head: {type: stacked_projection, output_sizes: [2000, 5]}}"},
+        {"query_adapter", NULL},
+    };
     ak_json_route_allocations(true);
-    assert_true(fail_each_allocation(make_and_run, options) > 12);
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
+        assert_true(fail_each_allocation(make_and_run, &heads[i]) > 8);
     ak_json_route_allocations(false);
 }
 
@@ -319,7 +524,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sequential_is_its_layers),
         cmocka_unit_test(test_layers_drop_by_themselves),
+        cmocka_unit_test(test_queries_alone_are_adapted),
         cmocka_unit_test(test_saved_models),
+        cmocka_unit_test(test_sides_of_a_model),
+        cmocka_unit_test(test_evaluation_knows_sides),
+        cmocka_unit_test(test_an_adapter_learns),
         cmocka_unit_test(test_confidence_of_the_last_layer),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_depth),

@@ -124,15 +124,26 @@ akin_status ak_evaluator_metrics(ak_evaluator *e, const char *const *usual, int 
 
 /* ---- embeddings ---- */
 
+static akin_status embed_side(const ak_features *features, akin_space space, akin_arena *arena,
+                              akin_matrix *y, akin_error *error)
+{
+    const akin_model *model = features->model;
+    bool base;
+    AK_TRY(ak_model_space_is_base(model, space, &base, error));
+    *y = ak_matrix_new(arena, features->count, base ? model->input_dim : model->dim);
+    return y->data ? ak_features_embed(features, base, 0, *y, error) : ak_fail_memory(error);
+}
+
 static akin_status embed(const akin_model *model, bool without_head, const ak_contents *contents,
-                         akin_arena *arena, akin_matrix *y, akin_error *error)
+                         akin_arena *arena, ak_sides *y, akin_error *error)
 {
     ak_features *features;
-    *y = ak_matrix_new(arena, contents->count, without_head ? model->input_dim : model->dim);
-    if (!y->data)
-        return ak_fail_memory(error);
+    akin_space space = without_head ? AKIN_SPACE_BASE : AKIN_SPACE_QUERY;
     AK_TRY(ak_features_collect(&features, model, contents, false, error));
-    akin_status status = ak_features_embed(features, without_head, 0, *y, error);
+    akin_status status = embed_side(features, space, arena, &y->queries, error);
+    y->documents = y->queries;
+    if (!status && !without_head && akin_model_has_sides(model))
+        status = embed_side(features, AKIN_SPACE_DOCUMENT, arena, &y->documents, error);
     ak_features_free(features);
     return status;
 }
@@ -267,7 +278,7 @@ static akin_status write_files(const ak_evaluator *e, const ak_trial *trial, con
 {
     const akin_evaluator_options *o = &e->options;
     if (o->run)
-        AK_TRY(ak_trec_write_run(o->run, trial, e->tuned, o->run_depth, ids, e->scratch, error));
+        AK_TRY(ak_trec_write_run(o->run, trial, &e->tuned, o->run_depth, ids, e->scratch, error));
     return o->qrels ? ak_trec_write_qrels(o->qrels, trial, ids, error) : AKIN_OK;
 }
 
@@ -277,10 +288,10 @@ akin_status ak_evaluator_rank(ak_evaluator *e, const ak_trial *trial, const char
     akin_ranking *tuned, *base = NULL;
     int64_t queries = e->queries = trial->relevance.queries;
     e->candidates = trial->candidates;
-    AK_TRY(ak_trial_rank(trial, e->tuned, e->scratch, &tuned, error));
+    AK_TRY(ak_trial_rank(trial, &e->tuned, e->scratch, &tuned, error));
     AK_TRY(check_relevant(tuned, queries, name, error));
-    if (e->base.data)
-        AK_TRY(ak_trial_rank(trial, e->base, e->scratch, &base, error));
+    if (e->base.queries.data)
+        AK_TRY(ak_trial_rank(trial, &e->base, e->scratch, &base, error));
     for (int i = 0; i < e->metric_count; i++)
         AK_TRY(rank_row(e, &e->metrics[i], tuned, base, queries, error));
     if (e->options.micro) {
@@ -294,7 +305,7 @@ akin_status ak_evaluator_rank(ak_evaluator *e, const ak_trial *trial, const char
 
 /* ---- scored metrics ---- */
 
-static akin_status similarities(const ak_evaluator *e, akin_matrix x, const int64_t *a,
+static akin_status similarities(const ak_evaluator *e, const ak_sides *x, const int64_t *a,
                                 const int64_t *b, int64_t n, float **out, akin_error *error)
 {
     *out = ak_arena_new(e->scratch, float, n);
@@ -302,8 +313,8 @@ static akin_status similarities(const ak_evaluator *e, akin_matrix x, const int6
         return ak_fail_memory(error);
     for (int64_t i = 0; i < n; i++) {
         float distance;
-        ak_distance_rows(AK_COSINE, ak_matrix_rows(x, a[i], 1), ak_matrix_rows(x, b[i], 1),
-                         &distance);
+        ak_distance_rows(AK_COSINE, ak_matrix_rows(x->queries, a[i], 1),
+                         ak_matrix_rows(x->documents, b[i], 1), &distance);
         (*out)[i] = 1 - distance;
     }
     return AKIN_OK;
@@ -331,9 +342,9 @@ akin_status ak_evaluator_score(ak_evaluator *e, const int64_t *a, const int64_t 
 {
     float *tuned, *base = NULL;
     e->queries = e->candidates = n;
-    AK_TRY(similarities(e, e->tuned, a, b, n, &tuned, error));
-    if (e->base.data)
-        AK_TRY(similarities(e, e->base, a, b, n, &base, error));
+    AK_TRY(similarities(e, &e->tuned, a, b, n, &tuned, error));
+    if (e->base.queries.data)
+        AK_TRY(similarities(e, &e->base, a, b, n, &base, error));
     for (int i = 0; i < e->metric_count; i++)
         AK_TRY(score_row(e, &e->metrics[i], tuned, base, label, n, error));
     return AKIN_OK;

@@ -14,7 +14,7 @@ typedef struct ak_pass_figure {
     double value, base, difference;
 } ak_pass_figure;
 
-/* An evaluation under way. `tuned` and `base` have a row per content; base.data NULL: no base. */
+/* An evaluation under way. base.queries.data NULL: no base. */
 typedef struct ak_evaluator {
     const akin_model *model, *base_model; /* base_model NULL: none but, perhaps, `without_head` */
     akin_model *own_base;                 /* loaded for this evaluation, else NULL */
@@ -24,7 +24,7 @@ typedef struct ak_evaluator {
     akin_arena *scratch; /* of a pass */
     ak_metric metrics[AK_MAX_EVALUATED];
     int metric_count;
-    akin_matrix tuned, base;
+    ak_sides tuned, base;
     int64_t queries, candidates; /* of a pass */
     int64_t pass;                /* 0 .. repeats - 1 */
     ak_pass_figure *figures;     /* repeats x AK_MAX_ROWS */

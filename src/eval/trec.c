@@ -126,7 +126,7 @@ static akin_status write_queries(const output *out, void *user, akin_error *erro
     return AKIN_OK;
 }
 
-akin_status ak_trec_write_run(const char *path, const ak_trial *trial, akin_matrix embeddings,
+akin_status ak_trec_write_run(const char *path, const ak_trial *trial, const ak_sides *embeddings,
                               int64_t depth, const ak_ids *ids, akin_arena *arena,
                               akin_error *error)
 {
@@ -134,9 +134,10 @@ akin_status ak_trec_write_run(const char *path, const ak_trial *trial, akin_matr
     run r = {.trial = trial, .depth = depth > 0 && depth < most ? depth : most};
     int64_t wanted = r.depth + most_excluded(&trial->relevance);
     r.k = wanted < most ? wanted : most;
-    AK_TRY(unit_rows(&r.queries, embeddings, trial->query_row, trial->relevance.queries, arena,
+    AK_TRY(unit_rows(&r.queries, embeddings->queries, trial->query_row, trial->relevance.queries,
+                     arena, error));
+    AK_TRY(unit_rows(&r.candidates, embeddings->documents, trial->candidate_row, most, arena,
                      error));
-    AK_TRY(unit_rows(&r.candidates, embeddings, trial->candidate_row, most, arena, error));
     r.block = r.k * BLOCK > BLOCK_HITS ? BLOCK_HITS / r.k + 1 : BLOCK;
     r.hits = ak_arena_new(arena, akin_hit, r.block * r.k);
     return r.hits ? write_file(path, ids, write_queries, &r, error) : ak_fail_memory(error);

@@ -12,7 +12,7 @@ typedef struct ak_ids {
 
 /* Queries' first `depth` candidates (0: all) by falling similarity, those that take no part left
    out: "qid Q0 docid rank score akin". embeddings: as in ak_trial_rank. */
-akin_status ak_trec_write_run(const char *path, const ak_trial *trial, akin_matrix embeddings,
+akin_status ak_trec_write_run(const char *path, const ak_trial *trial, const ak_sides *embeddings,
                               int64_t depth, const ak_ids *ids, akin_arena *arena,
                               akin_error *error);
 /* The relevant candidates: "qid 0 docid gain", gains as whole numbers. */

@@ -438,11 +438,13 @@ static akin_matrix pick_rows(akin_matrix x, const int64_t *rows, int64_t n, akin
     return y;
 }
 
-akin_status ak_trial_rank(const ak_trial *trial, akin_matrix embeddings, akin_arena *arena,
+akin_status ak_trial_rank(const ak_trial *trial, const ak_sides *embeddings, akin_arena *arena,
                           akin_ranking **rankings, akin_error *error)
 {
-    akin_matrix queries = pick_rows(embeddings, trial->query_row, trial->relevance.queries, arena);
-    akin_matrix candidates = pick_rows(embeddings, trial->candidate_row, trial->candidates, arena);
+    akin_matrix queries =
+        pick_rows(embeddings->queries, trial->query_row, trial->relevance.queries, arena);
+    akin_matrix candidates =
+        pick_rows(embeddings->documents, trial->candidate_row, trial->candidates, arena);
     if (!queries.data || !candidates.data)
         return ak_fail_memory(error);
     return ak_rank(queries, candidates, &trial->relevance, arena, rankings, error);

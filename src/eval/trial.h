@@ -6,6 +6,11 @@
 #include "data/data.h"
 #include "eval/eval.h"
 
+/* The embeddings that a trial ranks: the same matrix twice where the model has no sides. */
+typedef struct ak_sides {
+    akin_matrix queries, documents;
+} ak_sides;
+
 typedef struct ak_trial {
     ak_relevance relevance;
     int64_t candidates;
@@ -36,7 +41,7 @@ typedef struct ak_judgements {
 akin_status ak_trial_of_judgements(ak_trial *trial, const ak_judgements *judgements,
                                    int64_t sample_size, uint64_t seed, akin_arena *arena,
                                    akin_error *error);
-akin_status ak_trial_rank(const ak_trial *trial, akin_matrix embeddings, akin_arena *arena,
+akin_status ak_trial_rank(const ak_trial *trial, const ak_sides *embeddings, akin_arena *arena,
                           akin_ranking **rankings, akin_error *error);
 
 #endif

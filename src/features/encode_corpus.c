@@ -29,9 +29,12 @@ static akin_status send_blocks(const ak_features *features, bool base, int64_t c
     return status;
 }
 
-akin_status akin_encode_corpus(const akin_model *model, bool base, const akin_corpus *corpus,
-                               akin_vectors_function *function, void *user, akin_error *error)
+akin_status akin_encode_corpus(const akin_model *model, akin_space space,
+                               const akin_corpus *corpus, akin_vectors_function *function,
+                               void *user, akin_error *error)
 {
+    bool base;
+    AK_TRY(ak_model_space_is_base(model, space, &base, error));
     int64_t count = akin_corpus_count(corpus);
     ak_features *features = NULL;
     ak_hash *keys = ak_calloc((size_t)count + 1, (size_t)model->encoder_count * sizeof *keys);

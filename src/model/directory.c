@@ -60,7 +60,7 @@ static akin_status describe_base(const akin_model *model, akin_arena *arena, ak_
     ak_hash fingerprint;
     if (!model->base_path)
         return ak_value_add(arena, root, "base", AK_NULL) ? AKIN_OK : ak_fail_memory(error);
-    AK_TRY(ak_model_base_fingerprint(model, &fingerprint, error));
+    AK_TRY(akin_model_space_fingerprint(model, AKIN_SPACE_BASE, &fingerprint, error));
     ak_hash_to_hex(fingerprint, hex);
     ak_value *base = ak_value_add(arena, root, "base", AK_MAP);
     ak_value *path = ak_value_add_string(arena, base, "path", model->base_path);
@@ -88,6 +88,12 @@ static akin_status describe(const akin_model *model, akin_arena *arena, ak_value
     ak_value *dim = ak_value_add_int(arena, root, "dim", model->dim);
     if (!format || !version || !print || !dim)
         return ak_fail_memory(error);
+    if (akin_model_has_sides(model)) { /* "fingerprint" is of queries then */
+        AK_TRY(akin_model_space_fingerprint(model, AKIN_SPACE_DOCUMENT, &fingerprint, error));
+        ak_hash_to_hex(fingerprint, hex);
+        if (!ak_value_add_string(arena, root, "document_fingerprint", hex))
+            return ak_fail_memory(error);
+    }
     AK_TRY(describe_encoders(model, arena, root, error));
     ak_value *head = model->head ? ak_value_attach(arena, root, "head", model->head->given)
                                  : ak_value_add(arena, root, "head", AK_NULL);

@@ -6,6 +6,7 @@ const akin_head_class *const ak_heads[] = {
     &ak_head_gated,
     &ak_head_linear,
     &ak_head_normalize,
+    &ak_head_query_adapter,
     &ak_head_sequential,
     &ak_head_skip_connection,
     &ak_head_softmax_embeddings,
@@ -14,8 +15,16 @@ const akin_head_class *const ak_heads[] = {
     NULL,
 };
 
+/* A class of a plug-in may be from before a member was added. */
+#define HAS(type, member)                                                                          \
+    ((type)->size >= offsetof(akin_head_class, member) + sizeof(type)->member)
+
+bool ak_head_has_sides(const akin_head_class *type)
+{
+    return HAS(type, sides) && type->sides;
+}
+
 bool ak_head_confidence(const akin_head_class *type, const void *self, akin_matrix y, float *out)
 {
-    bool has = type->size >= offsetof(akin_head_class, confidence) + sizeof(void *);
-    return has && type->confidence && type->confidence(self, y, out);
+    return HAS(type, confidence) && type->confidence && type->confidence(self, y, out);
 }

@@ -9,6 +9,7 @@ extern const akin_head_class ak_head_empty;
 extern const akin_head_class ak_head_gated;
 extern const akin_head_class ak_head_linear;
 extern const akin_head_class ak_head_normalize;
+extern const akin_head_class ak_head_query_adapter;
 extern const akin_head_class ak_head_sequential;
 extern const akin_head_class ak_head_skip_connection;
 extern const akin_head_class ak_head_softmax_embeddings;
@@ -23,6 +24,9 @@ enum { AK_STREAM_HEAD_INPUT = 0x10000, AK_STREAM_HEAD_LAYER, AK_STREAM_HEAD_INNE
 
 /* False: the class has none, or this head cannot tell. */
 bool ak_head_confidence(const akin_head_class *type, const void *self, akin_matrix y, float *out);
+
+/* Do queries and documents go different ways? */
+bool ak_head_has_sides(const akin_head_class *type);
 
 /* The option row that every head but those made of heads starts with. */
 #define AK_HEAD_DROPOUT(options_type)                                                              \

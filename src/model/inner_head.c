@@ -6,6 +6,9 @@ akin_status ak_inner_head_create(ak_inner_head *out, const akin_class_given *giv
                                  akin_parameters *parameters, akin_error *error)
 {
     size_t mark;
+    if (ak_head_has_sides(given->type))
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "the head %s cannot be inside another head",
+                       given->type_name);
     *out = (ak_inner_head){.type = given->type, .input_dim = input_dim, .number = number};
     AK_TRY(ak_parameters_enter(parameters, scope, &mark, error));
     akin_status status = out->type->create(&out->self, given->options, input_dim, parameters,

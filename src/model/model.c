@@ -137,8 +137,28 @@ void ak_model_set_cache(akin_model *model, const akin_cache_options *options)
             model->encoders[i].encoder->cache = *options;
 }
 
-akin_status ak_model_base_fingerprint(const akin_model *model, ak_hash *fingerprint,
-                                      akin_error *error)
+bool akin_model_has_sides(const akin_model *model)
+{
+    return model->head && ak_head_has_sides(model->head->type);
+}
+
+akin_status ak_model_space_is_base(const akin_model *model, akin_space space, bool *base,
+                                   akin_error *error)
+{
+    bool sides = akin_model_has_sides(model);
+    *base = !model->head || space == AKIN_SPACE_BASE || (sides && space == AKIN_SPACE_DOCUMENT);
+    if (space < AKIN_SPACE_MODEL || space > AKIN_SPACE_DOCUMENT)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "%d is no akin_space", (int)space);
+    if (sides && space == AKIN_SPACE_MODEL)
+        return ak_fail(error, AKIN_ERR_MISMATCH,
+                       "the model has a query and a document side (its head is %s): say which of "
+                       "the two the objects are",
+                       model->head->type->name);
+    return AKIN_OK;
+}
+
+static akin_status base_fingerprint(const akin_model *model, ak_hash *fingerprint,
+                                    akin_error *error)
 {
     bool has;
     AK_TRY(ak_encoder_fingerprint(model->encoders[0].encoder, &has, fingerprint, error));
@@ -153,7 +173,7 @@ akin_status ak_model_base_fingerprint(const akin_model *model, ak_hash *fingerpr
 akin_status akin_model_fingerprint(const akin_model *model, akin_hash *fingerprint,
                                    akin_error *error)
 {
-    AK_TRY(ak_model_base_fingerprint(model, fingerprint, error));
+    AK_TRY(base_fingerprint(model, fingerprint, error));
     if (!model->head || strcmp(model->head->type->name, "empty") == 0)
         return AKIN_OK;
     char *options = ak_json_write(model->head->given, 0);
@@ -165,6 +185,15 @@ akin_status akin_model_fingerprint(const akin_model *model, akin_hash *fingerpri
     *fingerprint = ak_hash_combine(*fingerprint, ak_hash_combine(ak_hash_text(options), values));
     ak_free(options);
     return AKIN_OK;
+}
+
+akin_status akin_model_space_fingerprint(const akin_model *model, akin_space space,
+                                         akin_hash *fingerprint, akin_error *error)
+{
+    bool base;
+    AK_TRY(ak_model_space_is_base(model, space, &base, error));
+    return base ? base_fingerprint(model, fingerprint, error)
+                : akin_model_fingerprint(model, fingerprint, error);
 }
 
 /* ---- encoding ---- */
@@ -211,11 +240,14 @@ static akin_status encode_chunk(const akin_model *model, bool base, akin_arena *
     return ak_model_head_forward(model, &pass, features, y, error);
 }
 
-static akin_status encode(const akin_model *model, bool base, const akin_object *objects,
-                          int64_t count, float *out, akin_error *error)
+akin_status akin_model_encode_in(const akin_model *model, akin_space space,
+                                 const akin_object *objects, int64_t count, float *out,
+                                 akin_error *error)
 {
-    int64_t dim = base ? model->input_dim : model->dim;
+    bool base;
     akin_arena *arena;
+    AK_TRY(ak_model_space_is_base(model, space, &base, error));
+    int64_t dim = base ? model->input_dim : model->dim;
     AK_TRY(ak_arena_create(&arena, error));
     akin_status status = AKIN_OK;
     for (int64_t i = 0; i < count && !status; i += CHUNK) {
@@ -231,13 +263,13 @@ static akin_status encode(const akin_model *model, bool base, const akin_object 
 akin_status akin_model_encode(const akin_model *model, const akin_object *objects, int64_t count,
                               float *out, akin_error *error)
 {
-    return encode(model, false, objects, count, out, error);
+    return akin_model_encode_in(model, AKIN_SPACE_MODEL, objects, count, out, error);
 }
 
 akin_status akin_model_encode_base(const akin_model *model, const akin_object *objects,
                                    int64_t count, float *out, akin_error *error)
 {
-    return encode(model, true, objects, count, out, error);
+    return akin_model_encode_in(model, AKIN_SPACE_BASE, objects, count, out, error);
 }
 
 akin_status akin_model_confidence(const akin_model *model, const float *embeddings, int64_t count,

@@ -115,9 +115,10 @@ void ak_model_set_cache(akin_model *model, const akin_cache_options *options);
 akin_status ak_model_head_forward(const akin_model *model, const akin_pass *pass,
                                   akin_matrix features, akin_matrix y, akin_error *error);
 
-/* The vector space of the encoders alone: what the model was before its head. */
-akin_status ak_model_base_fingerprint(const akin_model *model, ak_hash *fingerprint,
-                                      akin_error *error);
+/* Are the vectors of that space the encoders' own? Else they went through the head. Which of two
+   spaces AKIN_SPACE_MODEL means is an error. */
+akin_status ak_model_space_is_base(const akin_model *model, akin_space space, bool *base,
+                                   akin_error *error);
 
 /* The folder the first transformer came from, NULL if there is none: the base a run names. */
 const char *ak_model_encoder_path(const akin_model *model);

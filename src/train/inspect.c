@@ -59,6 +59,10 @@ static akin_status inspect_loaded(inspection *i, const akin_model *model, const 
     AK_TRY(akin_model_fingerprint(model, &fingerprint, error));
     bool made = add_kind(i, kind) && add_hash(i, "fingerprint", fingerprint) &&
                 ak_value_add_int(i->arena, i->root, "dim", model->dim) && add_encoders(i, model);
+    if (made && akin_model_has_sides(model)) {
+        AK_TRY(akin_model_space_fingerprint(model, AKIN_SPACE_DOCUMENT, &fingerprint, error));
+        made = add_hash(i, "document_fingerprint", fingerprint);
+    }
     if (made && model->head)
         made = ak_value_attach(i->arena, i->root, "head", model->head->given) &&
                ak_value_add_int(i->arena, i->root, "head_parameters",

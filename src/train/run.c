@@ -102,6 +102,11 @@ static akin_status configure_loss(akin_training *t, akin_loader *train, akin_loa
                                 pairs ? "multiple_negatives_ranking" : "triplet", NULL, error));
     if (!t->loss)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "configure_loss gave no loss");
+    if (akin_model_has_sides(t->model) && !pairs)
+        return ak_fail(error, AKIN_ERR_MISMATCH,
+                       "the head \"%s\" has a query and a document side and learns from pairs, but "
+                       "the training data (%s) holds groups",
+                       t->model->head->type->name, ak_dataset_name(ak_loader_dataset(train)));
     AK_TRY(check_kind(t, train, "training", error));
     return validation ? check_kind(t, validation, "validation", error) : AKIN_OK;
 }
@@ -277,7 +282,7 @@ static akin_status open_all(akin_training *t, akin_loader *train, akin_loader *v
     AK_TRY(ak_loss_open(t->loss, t->model->dim, t->train.table->groups, t->trainer.seed, error));
     AK_TRY(add_parts(t, error));
     AK_TRY(make_figures(t, error));
-    AK_TRY(ak_model_base_fingerprint(t->model, &t->base, error));
+    AK_TRY(akin_model_space_fingerprint(t->model, AKIN_SPACE_BASE, &t->base, error));
     t->identity_base = t->model->dim == t->model->input_dim;
     if (!validation)
         t->trainer.monitor = "train_loss";

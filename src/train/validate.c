@@ -105,14 +105,19 @@ static akin_status metrics(akin_training *t, bool base, akin_error *error)
     AK_TRY(ak_arena_create(&arena, error));
     const ak_table *table = t->validation.table;
     int64_t width = base ? t->model->input_dim : t->model->dim;
-    akin_matrix y = ak_matrix_new(arena, table->contents, width);
+    akin_matrix y = ak_matrix_new(arena, table->contents, width), documents = y;
+    bool sides = !base && akin_model_has_sides(t->model);
     ak_trial trial;
     akin_ranking *rankings;
     akin_status status = y.data ? embed_contents(t, base, y, error) : ak_fail_memory(error);
+    if (!status && sides) {
+        documents = ak_matrix_new(arena, table->contents, width);
+        status = documents.data ? embed_contents(t, true, documents, error) : ak_fail_memory(error);
+    }
     if (!status)
         status = ak_trial_of_table(&trial, table, true, 0, t->trainer.seed, arena, error);
     if (!status)
-        status = ak_trial_rank(&trial, y, arena, &rankings, error);
+        status = ak_trial_rank(&trial, &(ak_sides){y, documents}, arena, &rankings, error);
     double *values = status ? NULL : ak_arena_new(arena, double, trial.relevance.queries);
     if (!status && !values)
         status = ak_fail_memory(error);
@@ -137,7 +142,10 @@ akin_status ak_step_metrics(akin_training *t, const ak_batch *batch, akin_error 
     ak_trial trial;
     akin_ranking *rankings;
     AK_TRY(ak_trial_of_labels(&trial, &batch->labels, t->arena, error));
-    AK_TRY(ak_trial_rank(&trial, t->embeddings, t->arena, &rankings, error));
+    ak_sides sides = {t->embeddings, t->embeddings};
+    if (akin_model_has_sides(t->model)) /* of a content on both sides of the batch too */
+        sides.documents = ((const ak_step_input *)batch->collated)->features;
+    AK_TRY(ak_trial_rank(&trial, &sides, t->arena, &rankings, error));
     double *values = ak_arena_new(t->arena, double, trial.relevance.queries);
     if (!values)
         return ak_fail_memory(error);
