@@ -41,7 +41,7 @@ static akin_dataset *make_pairs(int64_t n, int64_t answers, int64_t each)
 static ak_table *build(const akin_dataset *dataset)
 {
     ak_table *table;
-    assert_ok(ak_table_build(&table, dataset, NULL, NULL, NULL, NULL, told));
+    assert_ok(ak_table_build(&table, dataset, NULL, NULL, NULL, told));
     return table;
 }
 
