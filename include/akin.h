@@ -233,6 +233,13 @@ AKIN_API int64_t akin_dataset_count(const akin_dataset *dataset);
 AKIN_API akin_status akin_dataset_get(const akin_dataset *dataset, int64_t index,
                                       akin_arena *arena, akin_sample *sample, akin_error *error);
 
+/* Several data sets of one kind as one; they must outlive it. A group or subgroup of one is the same
+   as that of another with the same label, and known positives are those of all. weights[i] says how
+   often an epoch of a shuffling loader draws the samples of sets[i] (0.5: half of them, others in
+   every epoch); NULL: each once. A split keeps the weights; validation goes through each once. */
+AKIN_API akin_status akin_dataset_mix(akin_dataset **out, const akin_dataset *const *sets,
+                                      const double *weights, int count, akin_error *error);
+
 typedef enum akin_split_by {
     AKIN_SPLIT_BY_SAMPLE, /* pairs: components of equal contents; groups: each group in proportion,
                              but no sample alone where two can be had */

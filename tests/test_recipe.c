@@ -65,6 +65,18 @@ static const struct {
      AKIN_ERR_ARGUMENT, "\"aa\" is not known"},
     {"data:\n  train: d.jsonl\n  fields: a\nencoders: {n: {type: numbers}}\n", 3, AKIN_ERR_ARGUMENT,
      "expected a map"},
+    {"data:\n  train: 3\nencoders: {n: {type: numbers}}\n", 2, AKIN_ERR_ARGUMENT,
+     "\"data.train\" is a whole number, expected a file or a list"},
+    {"data:\n  train: []\nencoders: {n: {type: numbers}}\n", 2, AKIN_ERR_ARGUMENT, "an empty list"},
+    {"data:\n  train:\n    - a.jsonl\n    - {weight: 2}\nencoders: {n: {type: numbers}}\n", 4,
+     AKIN_ERR_ARGUMENT, "has no \"path\""},
+    {"data:\n  train:\n    - a.jsonl\n    - {path: b.jsonl, weigth: 2}\n", 4, AKIN_ERR_ARGUMENT,
+     "did you mean \"weight\""},
+    {"data:\n  train:\n    - {path: b.jsonl, weight: 0}\n", 3, AKIN_ERR_ARGUMENT, "weight"},
+    {"data:\n  train:\n    - [a.jsonl]\n", 3, AKIN_ERR_ARGUMENT, "is a list, expected a file"},
+    {GOOD "train:\n  sampler: nodup\n", 4, AKIN_ERR_ARGUMENT, "no sampler \"nodup\""},
+    {GOOD "train:\n  sampler: {type: groups}\n", 0, AKIN_ERR_MISMATCH,
+     "the sampler groups is for groups"},
     {GOOD "optimizer:\n  type: adem\n", 4, AKIN_ERR_ARGUMENT, "adam"},
     {GOOD "optimizer:\n  lr: -1\n", 4, AKIN_ERR_ARGUMENT, "lr"},
     {GOOD "optimizer:\n  lr: 1\n  schedule: step\n", 3, AKIN_ERR_ARGUMENT, "needs \"period\""},
@@ -198,7 +210,7 @@ static void test_sets(void **state)
     assert_int_equal(akin_recipe_trainer(recipe).max_epochs, 5);
     assert_int_equal(akin_recipe_trainer(recipe).patience, 8);
     assert_true(recipe->optimizer.lr == 2e-3);
-    assert_string_equal(recipe->data.train, "other.jsonl");
+    assert_string_equal(recipe->files[0].path, "other.jsonl");
     assert_non_null(strstr(akin_recipe_json(recipe), "gated"));
     akin_recipe_free(recipe);
     static const char *const only[] = {"data.train=d.jsonl", "encoders.n.type=numbers"};

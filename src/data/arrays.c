@@ -82,7 +82,7 @@ static akin_status add_size(akin_object object, int64_t index, size_t *total, ak
 
 static akin_status create(akin_dataset **out, arrays *set, akin_error *error)
 {
-    static const ak_dataset_extra extra = {arrays_fingerprint, NULL, NULL, NULL};
+    static const ak_dataset_extra extra = {arrays_fingerprint, NULL, NULL, NULL, NULL};
     akin_dataset_class type = {.size = sizeof type,
                                .name = "arrays in memory",
                                .kind = set->kind,

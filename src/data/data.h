@@ -25,6 +25,15 @@ akin_status ak_dataset_open_file(akin_dataset **out, const char *path, akin_samp
    user's callbacks, a file that was replaced since it was opened). */
 bool ak_dataset_fingerprint(const akin_dataset *dataset, ak_hash *fingerprint);
 const char *ak_dataset_name(const akin_dataset *dataset); /* "faq.jsonl", for messages */
+
+/* Samples first .. first + count - 1 of a mix come from one data set. */
+typedef struct ak_data_part {
+    int64_t first, count;
+    double weight; /* how often an epoch draws each */
+} ak_data_part;
+#define AK_MAX_WEIGHT 10000
+/* In the order of the samples; 0: no mix. They live as long as the data set. */
+int64_t ak_dataset_parts(const akin_dataset *dataset, const ak_data_part **parts);
 /* Invalid UTF-8 sequences replaced so far; a record that is read again is not counted again. */
 int64_t ak_dataset_replaced(const akin_dataset *dataset);
 /* The label of a sample of groups as the file has it: a text, a number, true or false. */

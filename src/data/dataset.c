@@ -124,6 +124,13 @@ const char *ak_dataset_name(const akin_dataset *dataset)
     return dataset->type.name;
 }
 
+int64_t ak_dataset_parts(const akin_dataset *dataset, const ak_data_part **parts)
+{
+    const ak_dataset_extra *extra = dataset->extra;
+    *parts = NULL;
+    return extra && extra->parts ? extra->parts(dataset->self, parts) : 0;
+}
+
 int64_t ak_dataset_replaced(const akin_dataset *dataset)
 {
     const ak_dataset_extra *extra = dataset->extra;
@@ -154,6 +161,8 @@ typedef struct view {
     const akin_dataset *parent;
     int64_t *index;
     int64_t count;
+    ak_data_part *parts; /* the parent's, as far as they are seen */
+    int64_t part_count;
 } view;
 
 static akin_status view_count(void *self, int64_t *count, akin_error *error)
@@ -174,6 +183,7 @@ static void view_free(void *self)
 {
     view *v = self;
     ak_free(v->index);
+    ak_free(v->parts);
     ak_free(v);
 }
 
@@ -208,11 +218,36 @@ static akin_status view_label(void *self, int64_t index, akin_arena *arena, ak_v
     return ak_dataset_label(v->parent, v->index[index], arena, label, error);
 }
 
+static int64_t view_parts(const void *self, const ak_data_part **parts)
+{
+    const view *v = self;
+    *parts = v->parts;
+    return v->part_count;
+}
+
+/* Both the parts and the index ascend. */
+static akin_status find_parts(view *v, akin_error *error)
+{
+    const ak_data_part *whole;
+    int64_t at = 0;
+    v->part_count = ak_dataset_parts(v->parent, &whole);
+    v->parts = v->part_count ? ak_calloc((size_t)v->part_count, sizeof *v->parts) : NULL;
+    if (v->part_count && !v->parts)
+        return ak_fail_memory(error);
+    for (int64_t p = 0; p < v->part_count; p++) {
+        int64_t first = at, end = whole[p].first + whole[p].count;
+        while (at < v->count && v->index[at] < end)
+            at++;
+        v->parts[p] = (ak_data_part){first, at - first, whole[p].weight};
+    }
+    return AKIN_OK;
+}
+
 akin_status ak_dataset_view(akin_dataset **out, const akin_dataset *parent, int64_t *index,
                             int64_t count, akin_error *error)
 {
-    static const ak_dataset_extra extra = {view_fingerprint, view_replaced, view_place,
-                                           view_label};
+    static const ak_dataset_extra extra = {view_fingerprint, view_replaced, view_place, view_label,
+                                           view_parts};
     *out = NULL;
     view *v = ak_alloc(sizeof *v);
     if (!v)
@@ -224,8 +259,12 @@ akin_status ak_dataset_view(akin_dataset **out, const akin_dataset *parent, int6
                                .count = view_count,
                                .get = view_get,
                                .free = view_free};
-    akin_status status = ak_dataset_new(out, &type, &extra, v, error);
-    if (status)
+    akin_status status = find_parts(v, error);
+    if (!status)
+        status = ak_dataset_new(out, &type, &extra, v, error);
+    if (status) {
+        ak_free(v->parts);
         ak_free(v);
+    }
     return status;
 }

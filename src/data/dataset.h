@@ -13,6 +13,7 @@ typedef struct ak_dataset_extra {
     /* The label of a sample of groups as it was written. NULL: it is the number that `get` gives. */
     akin_status (*label)(void *self, int64_t index, akin_arena *arena, ak_value *label,
                          akin_error *error);
+    int64_t (*parts)(const void *self, const ak_data_part **parts); /* NULL: no mix */
 } ak_dataset_extra;
 
 struct akin_dataset {
@@ -26,8 +27,8 @@ struct akin_dataset {
 akin_status ak_dataset_new(akin_dataset **out, const akin_dataset_class *type,
                            const ak_dataset_extra *extra, void *self, akin_error *error);
 
-/* A data set made of samples index[0..count) of `parent`, which must outlive it. Takes `index`,
-   which ak_free frees, on success only. */
+/* A data set made of samples index[0..count) of `parent`, which must outlive it. Takes `index`, which
+   ascends and ak_free frees, on success only. */
 akin_status ak_dataset_view(akin_dataset **out, const akin_dataset *parent, int64_t *index,
                             int64_t count, akin_error *error);
 

@@ -2,13 +2,11 @@
    order is a function of (seed, epoch) alone; batches come out in order whatever the number of
    workers. Batches and their arenas are reused, so that a steady state allocates nothing. */
 #include "data/data.h"
-#include "data/dataset.h"
 #include "data/pipeline.h"
 #include "data/sampler.h"
 
 #include <string.h>
 
-#define SHUFFLE_STREAM UINT64_C(0x73687566666c6500) /* "shuffle", then the epoch */
 #define MAX_WORKERS 256
 #define SPARE 3 /* batches besides one per worker: two that may be held, one that is ready */
 
@@ -24,6 +22,7 @@ struct akin_loader {
     ak_collate_function *collate;
     void *user;
     ak_planner *planner; /* NULL: the data set's own order */
+    ak_drawer *drawer;   /* with planner */
     ak_batch *slots;
     void **slot_pointers;
     int slot_count;
@@ -132,10 +131,12 @@ static void free_prepared(akin_loader *loader)
     ak_free(loader->slots);
     ak_free(loader->slot_pointers);
     ak_planner_free(loader->planner);
+    ak_drawer_free(loader->drawer);
     loader->pipeline = NULL;
     loader->slots = NULL;
     loader->slot_pointers = NULL;
     loader->planner = NULL;
+    loader->drawer = NULL;
 }
 
 void akin_loader_free(akin_loader *loader)
@@ -287,9 +288,10 @@ static akin_status make_slots(akin_loader *loader, akin_error *error)
 
 static akin_status make_planner(akin_loader *loader, akin_error *error)
 {
+    AK_TRY(ak_drawer_create(&loader->drawer, loader->dataset, error));
     AK_TRY(ak_planner_create(&loader->planner, &loader->sampler, loader->table,
                              ak_dataset_name(loader->dataset), loader->options.batch_size,
-                             loader->options.drop_last, loader->table->count, error));
+                             loader->options.drop_last, ak_drawer_count(loader->drawer), error));
     loader->batches = ak_planner_plan(loader->planner)->batches;
     return AKIN_OK;
 }
@@ -297,9 +299,8 @@ static akin_status make_planner(akin_loader *loader, akin_error *error)
 /* A function of (seed, epoch). */
 static void plan_epoch(akin_loader *loader, int64_t epoch)
 {
-    ak_plan *plan = ak_planner_plan(loader->planner);
     uint64_t seed = loader->options.seed;
-    ak_random_permutation(seed, SHUFFLE_STREAM + (uint64_t)epoch, plan->drawing, plan->drawn);
+    ak_drawer_draw(loader->drawer, seed, epoch, ak_planner_plan(loader->planner)->drawing);
     ak_planner_fill(loader->planner, seed, epoch);
 }
 

@@ -51,6 +51,13 @@ ak_plan *ak_planner_plan(ak_planner *planner);
 void ak_planner_fill(ak_planner *planner, uint64_t seed, int64_t epoch);
 void ak_planner_free(ak_planner *planner);
 
+/* draw.c: the samples of an epoch, before a sampler sees them. */
+typedef struct ak_drawer ak_drawer;
+akin_status ak_drawer_create(ak_drawer **out, const akin_dataset *dataset, akin_error *error);
+void ak_drawer_free(ak_drawer *drawer);
+int64_t ak_drawer_count(const ak_drawer *drawer); /* the same in every epoch */
+void ak_drawer_draw(ak_drawer *drawer, uint64_t seed, int64_t epoch, int64_t *drawing);
+
 /* deal.c: samples dealt like cards, so that a label's stand in different batches. */
 typedef struct ak_dealer ak_dealer;
 /* labels: how many there are; label_of[sample]. */

@@ -445,7 +445,7 @@ akin_status ak_dataset_open_file(akin_dataset **out, const char *path, akin_samp
                                  akin_error *error)
 {
     static const ak_dataset_extra extra = {source_fingerprint, source_replaced, source_place,
-                                           source_label};
+                                           source_label, NULL};
     *out = NULL;
     if (!path)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "the path of a data set is NULL");

@@ -5,10 +5,17 @@
 #include "train/train.h"
 
 typedef struct ak_data_options {
-    const char *train;
     int samples; /* akin_sample_kind */
     int by;      /* akin_split_by */
 } ak_data_options;
+
+/* One of the files that the training data is mixed of. */
+typedef struct ak_data_file {
+    const char *path; /* as the recipe has it */
+    double weight;
+    akin_fields fields;
+    akin_dataset *dataset; /* NULL: not open */
+} ak_data_file;
 
 /* How batches are made. The other keys of "train" are the trainer's: see ak_trainer_rows. */
 typedef struct ak_batch_options {
@@ -16,7 +23,7 @@ typedef struct ak_batch_options {
     bool drop_last;
 } ak_batch_options;
 
-extern const akin_option ak_data_rows[], ak_field_rows[], ak_batch_rows[];
+extern const akin_option ak_data_rows[], ak_field_rows[], ak_file_rows[], ak_batch_rows[];
 
 struct akin_recipe {
     akin_context *context;
@@ -26,6 +33,8 @@ struct akin_recipe {
     ak_value *root;
     ak_data_options data;
     akin_fields fields;
+    ak_data_file *files;
+    int64_t file_count;
     ak_sampler sampler;
     ak_batch_options batch;
     akin_trainer trainer;
@@ -33,13 +42,17 @@ struct akin_recipe {
     bool cache;
     const char **metrics;
     int metric_count; /* -1: the default ones */
-    akin_dataset *whole, *train_set, *validation_set; /* whole: what the two are views of */
+    akin_dataset *mixed; /* of the files, when there are several */
+    akin_dataset *train_set, *validation_set; /* a split, or a validation file */
     akin_loader *train_loader, *validation_loader;
     char *json;
 };
 
 /* recipe_options.c: every section into its struct, unknown keys refused. */
 akin_status ak_recipe_parse(akin_recipe *recipe, akin_error *error);
+/* recipe_files.c: the value of data.train (a path, or a list of paths and maps), and back. */
+akin_status ak_recipe_parse_files(akin_recipe *recipe, const ak_value *train, akin_error *error);
+akin_status ak_recipe_write_files(const akin_recipe *recipe, ak_value *data, akin_error *error);
 /* recipe_classes.c: encoders, head, loss and metrics are looked up and their options parsed, so that
    a mistake does not wait for the data to be read; recipe->json gets everything, with defaults. */
 akin_status ak_recipe_check(akin_recipe *recipe, akin_error *error);

@@ -130,6 +130,7 @@ static akin_status write_data(const akin_recipe *recipe, ak_value *root, akin_er
     ak_value *data = ak_value_add(arena, root, "data", AK_MAP);
     if (!data)
         return ak_fail_memory(error);
+    AK_TRY(ak_recipe_write_files(recipe, data, error));
     AK_TRY(ak_options_write(ak_data_rows, &recipe->data, data, arena, error));
     ak_value *kept = validation ? ak_value_attach(arena, data, "validation", validation)
                                 : ak_value_add_number(arena, data, "validation", 0.1);

@@ -1,17 +1,39 @@
 /* The data of a recipe: files or a split of one, and their loaders. */
 #include "train/recipe.h"
 
-static akin_status open_set(const akin_recipe *recipe, const char *path, akin_dataset **out,
-                            akin_error *error)
+static akin_status open_set(const akin_recipe *recipe, const char *path, const akin_fields *fields,
+                            akin_dataset **out, akin_error *error)
 {
     char *full = ak_path_join(recipe->folder, path);
     if (!full)
         return ak_fail_memory(error);
     akin_status status = akin_dataset_open(out, recipe->context, full,
-                                           (akin_sample_kind)recipe->data.samples, &recipe->fields,
-                                           error);
+                                           (akin_sample_kind)recipe->data.samples, fields, error);
     ak_free(full);
     return status;
+}
+
+/* What is trained on, as long as nothing is held out of it. */
+static const akin_dataset *whole(const akin_recipe *recipe)
+{
+    return recipe->mixed ? recipe->mixed : recipe->files[0].dataset;
+}
+
+static akin_status open_files(akin_recipe *recipe, akin_error *error)
+{
+    int64_t n = recipe->file_count;
+    const akin_dataset **sets = ak_arena_new(recipe->arena, const akin_dataset *, n);
+    double *weights = ak_arena_new(recipe->arena, double, n);
+    if (!sets || !weights)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < n; i++) {
+        ak_data_file *file = &recipe->files[i];
+        AK_TRY(open_set(recipe, file->path, &file->fields, &file->dataset, error));
+        sets[i] = file->dataset;
+        weights[i] = file->weight;
+    }
+    bool mixed = n > 1 || weights[0] != 1;
+    return mixed ? akin_dataset_mix(&recipe->mixed, sets, weights, (int)n, error) : AKIN_OK;
 }
 
 static akin_status split(akin_recipe *recipe, double fraction, const ak_value *at,
@@ -20,7 +42,7 @@ static akin_status split(akin_recipe *recipe, double fraction, const ak_value *a
     if (!(fraction > 0 && fraction < 1))
         return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, at ? at->line : 0,
                           "\"data.validation\" must be a file or a fraction between 0 and 1");
-    return akin_dataset_split(&recipe->train_set, &recipe->validation_set, recipe->whole, fraction,
+    return akin_dataset_split(&recipe->train_set, &recipe->validation_set, whole(recipe), fraction,
                               (akin_split_by)recipe->data.by, (uint64_t)recipe->batch.seed, error);
 }
 
@@ -28,13 +50,13 @@ static akin_status split(akin_recipe *recipe, double fraction, const ak_value *a
 static akin_status open_sets(akin_recipe *recipe, akin_error *error)
 {
     const ak_value *validation = ak_value_get(ak_value_get(recipe->root, "data"), "validation");
-    AK_TRY(open_set(recipe, recipe->data.train, &recipe->whole, error));
+    AK_TRY(open_files(recipe, error));
     if (!validation)
         return split(recipe, 0.1, NULL, error);
     if (validation->kind == AK_FLOAT || validation->kind == AK_INT)
         return split(recipe, validation->number, validation, error);
     if (validation->kind == AK_STRING)
-        return open_set(recipe, validation->string, &recipe->validation_set, error);
+        return open_set(recipe, validation->string, &recipe->fields, &recipe->validation_set, error);
     if (validation->kind == AK_BOOL && !validation->boolean)
         return AKIN_OK;
     return split(recipe, -1, validation, error);
@@ -58,7 +80,7 @@ static akin_status make_loader(const akin_recipe *recipe, const akin_dataset *da
 static akin_status open_data(akin_recipe *recipe, akin_error *error)
 {
     AK_TRY(open_sets(recipe, error));
-    const akin_dataset *train = recipe->train_set ? recipe->train_set : recipe->whole;
+    const akin_dataset *train = recipe->train_set ? recipe->train_set : whole(recipe);
     AK_TRY(make_loader(recipe, train, true, &recipe->train_loader, error));
     if (recipe->validation_set)
         AK_TRY(make_loader(recipe, recipe->validation_set, false, &recipe->validation_loader,
@@ -82,7 +104,11 @@ void ak_recipe_close_data(akin_recipe *recipe)
     akin_loader_free(recipe->validation_loader);
     akin_dataset_free(recipe->train_set);
     akin_dataset_free(recipe->validation_set);
-    akin_dataset_free(recipe->whole);
+    akin_dataset_free(recipe->mixed);
+    for (int64_t i = 0; i < recipe->file_count; i++) {
+        akin_dataset_free(recipe->files[i].dataset);
+        recipe->files[i].dataset = NULL;
+    }
     recipe->train_loader = recipe->validation_loader = NULL;
-    recipe->train_set = recipe->validation_set = recipe->whole = NULL;
+    recipe->train_set = recipe->validation_set = recipe->mixed = NULL;
 }

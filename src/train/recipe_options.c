@@ -5,8 +5,6 @@
 
 #define DATA(member) #member, .offset = offsetof(ak_data_options, member)
 const akin_option ak_data_rows[] = {
-    {.name = DATA(train), .type = AKIN_OPTION_STRING,
-     .help = "the training data: .jsonl, .csv or .tsv, .gz too"},
     {.name = DATA(samples), .type = AKIN_OPTION_CHOICE, .default_text = "pairs",
      .choices = "pairs|groups", .help = "what a line of the data is"},
     {.name = DATA(by), .type = AKIN_OPTION_CHOICE, .default_text = "sample",
@@ -49,16 +47,18 @@ static akin_status section(const akin_recipe *recipe, const char *key, const ak_
 
 static akin_status parse_data(akin_recipe *recipe, akin_error *error)
 {
-    static const char *const also[] = {"validation", "fields", NULL};
-    const ak_value *data;
+    static const char *const also[] = {"train", "validation", "fields", NULL};
+    const ak_value *data, *train;
     AK_TRY(section(recipe, "data", &data, error));
     AK_TRY(ak_options_parse(ak_data_rows, &recipe->data, data, also, recipe->arena, recipe->name,
                             error));
-    if (!recipe->data.train)
+    AK_TRY(ak_options_parse(ak_field_rows, &recipe->fields, ak_value_get(data, "fields"), NULL,
+                            recipe->arena, recipe->name, error));
+    train = ak_value_get(data, "train");
+    if (!train || train->kind == AK_NULL)
         return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, data ? data->line : 0,
                           "\"data.train\" is missing: the file with the training samples");
-    return ak_options_parse(ak_field_rows, &recipe->fields, ak_value_get(data, "fields"), NULL,
-                            recipe->arena, recipe->name, error);
+    return ak_recipe_parse_files(recipe, train, error);
 }
 
 static akin_status place_logs(akin_recipe *recipe, akin_error *error)

@@ -30,6 +30,17 @@ static bool add_data(akin_arena *arena, ak_value *map, const char *key, const ak
     return add_hash(arena, map, key, hash);
 }
 
+static bool add_weights(const akin_training *t, akin_arena *arena, ak_value *map)
+{
+    const ak_data_part *parts;
+    int64_t count = ak_dataset_parts(t->train.dataset, &parts);
+    ak_value *weights = ak_value_add(arena, map, "weights", AK_LIST);
+    bool added = weights != NULL;
+    for (int64_t p = 0; p < count && added; p++)
+        added = ak_value_add_number(arena, weights, NULL, parts[p].weight) != NULL;
+    return added;
+}
+
 /* What decides the order of the batches. */
 static bool add_order(const akin_training *t, akin_arena *arena, ak_value *map)
 {
@@ -38,6 +49,7 @@ static bool add_order(const akin_training *t, akin_arena *arena, ak_value *map)
            ak_value_add_bool(arena, map, "shuffle", order->shuffle) &&
            ak_value_add_int(arena, map, "order_seed", (int64_t)order->seed) &&
            ak_value_add_string(arena, map, "sampler", ak_loader_sampler(t->train.loader)) &&
+           add_weights(t, arena, map) &&
            ak_value_add_bool(arena, map, "drop_last", order->drop_last);
 }
 
