@@ -124,6 +124,7 @@ typedef enum akin_option_type {
     AKIN_OPTION_STRING, /* const char *, NULL when the default is NULL */
     AKIN_OPTION_CHOICE, /* int: index in `choices` */
     AKIN_OPTION_INTS,   /* akin_ints: a list "[512, 256]", or one number; NULL default: no items */
+    AKIN_OPTION_FLOATS,  /* akin_floats: the same of any numbers */
     AKIN_OPTION_CLASSES, /* akin_classes; a default is one class's name; NULL default: none */
 } akin_option_type;
 
@@ -131,6 +132,11 @@ typedef struct akin_ints {
     const int64_t *items; /* NULL when there are none */
     int64_t count;
 } akin_ints;
+
+typedef struct akin_floats {
+    const double *items; /* NULL when there are none */
+    int64_t count;
+} akin_floats;
 
 /* Classes among a class's options, of its own kind: heads of a head, losses of a loss. A recipe gives
    one ("gated" or "{type: gated, dropout: 0.1}"), a list of them, or a map of them by names. */
@@ -154,7 +160,7 @@ typedef struct akin_option {
     const char *default_text;   /* as it would be written in a recipe */
     const char *help;           /* one line, lower case, no full stop */
     const char *choices;        /* AKIN_OPTION_CHOICE: "hard|semi_hard|all" */
-    double minimum, maximum;    /* INT, FLOAT, every item of INTS; both 0: no limits */
+    double minimum, maximum;    /* INT, FLOAT, every item of a list; both 0: no limits */
 } akin_option;
 
 /* ---- 4. Objects, samples, data sets ----------------------------------------------------------- */
