@@ -431,13 +431,20 @@ typedef struct akin_labels {
     const int64_t *positive_start, *positives;
 } akin_labels;
 
+/* What is known of a loss by its options, before there is any data. */
+typedef struct akin_loss_traits {
+    size_t size;
+    akin_sample_kind kind; /* what it learns from */
+    bool collapses;        /* it only pulls: standing alone it makes all vectors one */
+} akin_loss_traits;
+
 struct akin_loss_class {
     size_t size;
     const char *name, *summary;
     akin_sample_kind kind;
     const akin_option *options;
     size_t options_size;
-    /* `groups`: how many the training set has (0 for pairs). */
+    /* `options` outlive the object. `groups`: how many the training set has (0 for pairs). */
     akin_status (*create)(void **self, const void *options, int64_t dim, int64_t groups,
                           akin_parameters *parameters, akin_error *error);
     void (*free)(void *self);
@@ -445,6 +452,9 @@ struct akin_loss_class {
        Adds to the gradients of its own parameters. */
     akin_status (*compute)(void *self, const akin_pass *pass, const akin_labels *labels,
                            akin_matrix x, akin_matrix dx, double *value, akin_error *error);
+    /* May be NULL. Refuses options that do not go together, and changes of the traits, which start
+       as {kind, false}, what the options decide. */
+    akin_status (*describe)(const void *options, akin_loss_traits *traits, akin_error *error);
 };
 
 /* One query's outcome. Ranks are 1-based positions among the candidates, by falling similarity, ties
