@@ -21,7 +21,7 @@ typedef struct cli_command {
     int (*run)(akin_context *context, const char **arguments, int count);
 } cli_command;
 
-extern const cli_command cli_train, cli_evaluate, cli_encode, cli_index, cli_search, cli_inspect,
+extern const cli_command cli_train, cli_evaluate, cli_report, cli_encode, cli_index, cli_search, cli_inspect,
     cli_list, cli_cache;
 extern const cli_command *const cli_commands[]; /* NULL-terminated */
 
@@ -36,6 +36,12 @@ int cli_usage(const char *command, const char *format, ...)
     __attribute__((format(printf, 2, 3))); /* CLI_USAGE */
 bool cli_quiet(void);
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2))); /* to stderr */
+
+/* ---- gnuplot.c ---- */
+
+/* An akin_chart_function: runs gnuplot, if it is there. user: a bool that becomes true where it was
+   not, so that it can be told once. */
+bool cli_gnuplot(void *user, const char *script, akin_arena *arena, akin_object *svg);
 
 /* ---- shared ---- */
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-const cli_command *const cli_commands[] = {&cli_train,  &cli_evaluate, &cli_encode, &cli_index,
+const cli_command *const cli_commands[] = {&cli_train,  &cli_evaluate, &cli_report, &cli_encode, &cli_index,
                                            &cli_search, &cli_inspect,  &cli_list,   &cli_cache,
                                            NULL};
 

@@ -124,7 +124,6 @@ typedef enum akin_option_type {
     AKIN_OPTION_STRING, /* const char *, NULL when the default is NULL */
     AKIN_OPTION_CHOICE, /* int: index in `choices` */
     AKIN_OPTION_INTS,   /* akin_ints: a list "[512, 256]", or one number; NULL default: no items */
-    AKIN_OPTION_FLOATS,  /* akin_floats: the same of any numbers */
     AKIN_OPTION_CLASSES, /* akin_classes; a default is one class's name; NULL default: none */
 } akin_option_type;
 
@@ -132,11 +131,6 @@ typedef struct akin_ints {
     const int64_t *items; /* NULL when there are none */
     int64_t count;
 } akin_ints;
-
-typedef struct akin_floats {
-    const double *items; /* NULL when there are none */
-    int64_t count;
-} akin_floats;
 
 /* Classes among a class's options, of its own kind: heads of a head, losses of a loss. A recipe gives
    one ("gated" or "{type: gated, dropout: 0.1}"), a list of them, or a map of them by names. */
@@ -160,7 +154,7 @@ typedef struct akin_option {
     const char *default_text;   /* as it would be written in a recipe */
     const char *help;           /* one line, lower case, no full stop */
     const char *choices;        /* AKIN_OPTION_CHOICE: "hard|semi_hard|all" */
-    double minimum, maximum;    /* INT, FLOAT, every item of a list; both 0: no limits */
+    double minimum, maximum;    /* INT, FLOAT, every item of INTS; both 0: no limits */
 } akin_option;
 
 /* ---- 4. Objects, samples, data sets ----------------------------------------------------------- */
@@ -286,6 +280,7 @@ AKIN_API akin_status akin_group_loader_create(akin_loader **out, const akin_data
                                               const akin_loader_options *options,
                                               akin_error *error);
 AKIN_API void akin_loader_free(akin_loader *loader);
+AKIN_API const akin_dataset *akin_loader_dataset(const akin_loader *loader);
 
 /* ---- 6. What encoders, heads and losses see: matrices, parameters, passes ---------------------- */
 
@@ -431,20 +426,13 @@ typedef struct akin_labels {
     const int64_t *positive_start, *positives;
 } akin_labels;
 
-/* What is known of a loss by its options, before there is any data. */
-typedef struct akin_loss_traits {
-    size_t size;
-    akin_sample_kind kind; /* what it learns from */
-    bool collapses;        /* it only pulls: standing alone it makes all vectors one */
-} akin_loss_traits;
-
 struct akin_loss_class {
     size_t size;
     const char *name, *summary;
     akin_sample_kind kind;
     const akin_option *options;
     size_t options_size;
-    /* `options` outlive the object. `groups`: how many the training set has (0 for pairs). */
+    /* `groups`: how many the training set has (0 for pairs). */
     akin_status (*create)(void **self, const void *options, int64_t dim, int64_t groups,
                           akin_parameters *parameters, akin_error *error);
     void (*free)(void *self);
@@ -452,9 +440,6 @@ struct akin_loss_class {
        Adds to the gradients of its own parameters. */
     akin_status (*compute)(void *self, const akin_pass *pass, const akin_labels *labels,
                            akin_matrix x, akin_matrix dx, double *value, akin_error *error);
-    /* May be NULL. Refuses options that do not go together, and changes of the traits, which start
-       as {kind, false}, what the options decide. */
-    akin_status (*describe)(const void *options, akin_loss_traits *traits, akin_error *error);
 };
 
 /* One query's outcome. Ranks are 1-based positions among the candidates, by falling similarity, ties
@@ -684,6 +669,9 @@ typedef struct akin_trainable {
     akin_status (*configure_cache)(void *user, akin_cache_options *options, akin_error *error);
     /* After every training and validation step. */
     void (*process_results)(void *user, const akin_results *results);
+    /* NULL, or a recipe as JSON that the model's directory keeps, and the folder that its relative
+       paths start from. */
+    const char *recipe, *recipe_folder;
 } akin_trainable;
 
 typedef struct akin_training akin_training; /* a run, as callbacks see it */
@@ -772,6 +760,10 @@ AKIN_API akin_status akin_recipe_loaders(akin_recipe *recipe, akin_loader **trai
                                          akin_loader **validation, akin_error *error);
 /* The recipe as JSON, defaults filled in: what a model directory keeps. Valid until it is freed. */
 AKIN_API const char *akin_recipe_json(const akin_recipe *recipe);
+/* Of the recipe that a model was trained by, data and encoders: akin_recipe_loaders gives the same
+   training and validation data again. AKIN_ERR_UNSUPPORTED: its directory keeps none. */
+AKIN_API akin_status akin_recipe_of_model(akin_recipe **out, akin_context *context,
+                                          const akin_model *model, akin_error *error);
 
 /* ---- 9. Corpora: many objects in a file, encoded through the store of features -------------------- */
 
@@ -865,6 +857,33 @@ AKIN_API akin_status akin_evaluate_beir(akin_evaluation **out, const akin_model 
                                         const akin_model *base, const char *folder,
                                         const akin_evaluator_options *options, akin_error *error);
 AKIN_API void akin_evaluation_free(akin_evaluation *evaluation);
+
+/* A report: one self-contained HTML page about a tuned model. Figures beside the base's, the run's
+   curves, similarities of what is alike and what is not, a map (principal components), and the
+   queries that fared worst with what beat them. */
+
+/* Draws `script`, which is gnuplot's (its first command sets the SVG terminal), into memory of the
+   arena. false: it cannot, and the page shows the table alone. */
+typedef bool akin_chart_function(void *user, const char *script, akin_arena *arena,
+                                 akin_object *svg);
+
+typedef struct akin_report_options {
+    size_t size;
+    const akin_evaluator_options *evaluation; /* NULL: the defaults; `repeats` must be 1 */
+    const char *title;                        /* NULL: the name of the model's directory */
+    int64_t worst;                            /* 20 queries, at most */
+    int64_t points;                           /* 800 objects on the map, at most */
+    akin_chart_function *draw;                /* NULL: tables instead of charts */
+    void *draw_user;
+    bool replace;                             /* false: a file that exists is AKIN_ERR_EXISTS */
+} akin_report_options;
+
+AKIN_API akin_report_options akin_report_defaults(void);
+/* Writes the page to `path`. kind: AKIN_EVALUATE_PAIRS or _GROUPS; base: as akin_evaluate's. */
+AKIN_API akin_status akin_report_write(const char *path, const akin_model *model,
+                                       const akin_model *base, akin_evaluation_kind kind,
+                                       const akin_dataset *dataset,
+                                       const akin_report_options *options, akin_error *error);
 
 /* ---- 11. Search ---------------------------------------------------------------------------------- */
 

@@ -39,7 +39,8 @@ CALLS = [
     ("prints", r"printf|vprintf|puts|putchar|perror|fputs|fputc|putc|fprintf|vfprintf",
      r"cli/\w+\.c"),
     ("ends the process", r"exit|_exit|_Exit|abort|quick_exit|raise|kill", r"cli/\w+\.c"),
-    ("starts a process", r"fork|vfork|system|popen|execv|execvp|execl|execlp|posix_spawn", r"cli/main\.c"),
+    ("starts a process", r"fork|vfork|system|popen|execv|execvp|execl|execlp|posix_spawnp?",
+     r"cli/(main|gnuplot)\.c"),
     ("reads numbers by the locale", r"strtod|strtof|strtold|atof|setlocale",
      r"cli/\w+\.c"),
     ("allocates past akin's allocator", r"malloc|calloc|realloc|strdup|strndup|aligned_alloc|"

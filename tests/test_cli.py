@@ -77,7 +77,7 @@ def what_it_is():
 
 @case
 def help_of_every_command():
-    for command in "train evaluate encode index search inspect list".split():
+    for command in "train evaluate report encode index search inspect list".split():
         out, err = akin(command, "--help")
         assert "Example:\n  akin " + command in out and "--quiet" in out and not err, out
         assert f"Usage: akin {command} [OPTION]" in out, out
@@ -122,7 +122,7 @@ def wrong_usage():
 @case
 def manual_covers_every_option():
     manual, _ = akin("--manual")
-    for command in "train evaluate encode index search inspect list".split():
+    for command in "train evaluate report encode index search inspect list".split():
         for word in akin(command, "--help")[0].split():
             option = word.rstrip(",").split("=")[0]
             if option.startswith("--") and option != "--help":
@@ -235,6 +235,34 @@ def evaluate_samples_and_files():
     lines("apart.jsonl", [{**pair, "score": 0} for pair in PAIRS])
     akin("evaluate", "first", "--data", "apart.jsonl", "--samples", "pairs", status=1,
          says="apart.jsonl: none of the 75 queries has a relevant candidate")
+
+
+@case
+def report_of_a_run():
+    out, _ = akin("report", "first")
+    assert out == "first-report.html\n", out
+    page = pathlib.Path("first-report.html").read_text()
+    for piece in ("<h1>first</h1>", "<h2>Figures", "<h2>The run", "<h2>Similarities", "<h2>Map",
+                  "<h2>Worst queries", "<h2>How it was trained"):
+        assert piece in page, piece
+    assert "<script" not in page and "src=" not in page and "@import" not in page
+    about = json.loads(pathlib.Path("first/akin.json").read_text())
+    epochs = [epoch["epoch"] for epoch in about["training"]["history"]]
+    assert epochs == [0, 1, 2, 3] and about["training"]["recipe"]["data"]["train"], about["training"]
+    queries = int(page.split("Measured on ")[1].split()[0])
+    assert queries < 20, "not the validation data"
+    akin("report", "first", status=1, says="first-report.html exists already")
+    bare = {**environment(), "PATH": "/nowhere"}
+    done = subprocess.run([AKIN, "report", "first", "--force", "--data", "pairs.jsonl"], env=bare,
+                          capture_output=True, text=True, timeout=120, check=True)
+    page = pathlib.Path("first-report.html").read_text()
+    assert "tables instead of charts" in done.stderr and "<svg" not in page, done.stderr
+    assert "Measured on 75 queries" in page and "<details open>" in page
+    akin("report", "tiny", status=1, says="keeps no recipe")
+    akin("report", "tiny", "--data", "pairs.jsonl", "--tables", "-o", "t.html")
+    akin("report", "first", "--samples", "pairs", status=2, says="--data")
+    akin("report", "first", "--data", "x", "--samples", "beir", status=2, says="pairs or groups")
+    akin("report", status=2, says="found 0 arguments")
 
 
 @case
@@ -445,6 +473,9 @@ def an_interrupted_run_goes_on_as_if_never_stopped():
     whole, parts = (pathlib.Path(name, "head.safetensors").read_bytes()
                     for name in ("whole", "parts"))
     assert whole == parts, "the resumed run ended in other weights"
+    whole, parts = (json.loads(pathlib.Path(name, "akin.json").read_text())["training"]["history"]
+                    for name in ("whole", "parts"))
+    assert whole == parts, "the resumed run tells of other epochs"
     assert not os.path.exists("parts.checkpoint"), "a checkpoint was left"
 
 

@@ -228,7 +228,7 @@ static void test_groups(void **state)
     akin_loader *loader;
     ak_batch *batch;
     assert_ok(akin_group_loader_create(&loader, dataset, NULL, told));
-    assert_ptr_equal(ak_loader_dataset(loader), dataset);
+    assert_ptr_equal(akin_loader_dataset(loader), dataset);
     assert_ok(ak_loader_prepare(loader, t, true, NULL, NULL, told));
     assert_ok(ak_loader_start(loader, 0, 0, told));
     assert_ok(ak_loader_next(loader, &batch, told));

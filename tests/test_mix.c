@@ -266,11 +266,11 @@ static void test_recipe(void **state)
     assert_ok(akin_recipe_open(&recipe, context, path, NULL, 0, told));
     assert_ok(akin_recipe_loaders(recipe, &train, &validation, told));
     assert_null(validation);
-    char *text = dataset_text(ak_loader_dataset(train));
+    char *text = dataset_text(akin_loader_dataset(train));
     assert_string_equal(text, "1|1|1|0\n2|2|1|0\n3|3|1|0\n4|4|1|0\n5|5|1|0\n6|6|1|0\n");
     ak_free(text);
     int times[6];
-    assert_int_equal(count_epoch(ak_loader_dataset(train), NULL, 1, times, NULL), 8);
+    assert_int_equal(count_epoch(akin_loader_dataset(train), NULL, 1, times, NULL), 8);
     assert_int_equal(times[0], 2);
     assert_int_equal(times[5], 1);
     assert_non_null(strstr(akin_recipe_json(recipe), "\"weight\": 2"));

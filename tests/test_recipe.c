@@ -298,8 +298,8 @@ static void test_data(void **state)
                  rows[i].validation);
         akin_recipe *recipe = open_recipe(text, NULL, 0);
         assert_ok(akin_recipe_loaders(recipe, &train, &validation, told));
-        assert_int_equal(akin_dataset_count(ak_loader_dataset(train)), rows[i].train);
-        assert_int_equal(validation ? akin_dataset_count(ak_loader_dataset(validation)) : -1,
+        assert_int_equal(akin_dataset_count(akin_loader_dataset(train)), rows[i].train);
+        assert_int_equal(validation ? akin_dataset_count(akin_loader_dataset(validation)) : -1,
                          rows[i].validated);
         assert_int_equal(ak_loader_options_of(train)->shuffle, 1);
         akin_recipe_free(recipe);

@@ -168,7 +168,6 @@ typedef struct ak_batch {
    nothing of this data set needs its bytes (everything is cached). */
 typedef akin_status ak_collate_function(void *user, ak_batch *batch, akin_error *error);
 
-const akin_dataset *ak_loader_dataset(const akin_loader *loader);
 const akin_loader_options *ak_loader_options_of(const akin_loader *loader);
 const char *ak_loader_sampler(const akin_loader *loader); /* JSON; "" when nothing is shuffled */
 

@@ -148,7 +148,7 @@ void akin_loader_free(akin_loader *loader)
     ak_free(loader);
 }
 
-const akin_dataset *ak_loader_dataset(const akin_loader *loader)
+const akin_dataset *akin_loader_dataset(const akin_loader *loader)
 {
     return loader->dataset;
 }

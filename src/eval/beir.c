@@ -171,7 +171,6 @@ static akin_status pass(ak_evaluator *e, void *user, uint64_t seed, akin_error *
     const judged *data = user;
     const beir *b = data->folder;
     const qrels *q = data->judgements;
-    ak_trial trial;
     ak_ids ids = {own_name, b};
     ak_judgements judgements = {.count = q->count,
                                 .queries = b->query_count,
@@ -180,9 +179,9 @@ static akin_status pass(ak_evaluator *e, void *user, uint64_t seed, akin_error *
                                 .document = q->document,
                                 .score = q->score,
                                 .keys = b->whole_keys};
-    AK_TRY(ak_trial_of_judgements(&trial, &judgements, e->options.sample_size, seed, e->scratch,
-                                  error));
-    return ak_evaluator_rank(e, &trial, data->name, &ids, error);
+    AK_TRY(ak_trial_of_judgements(&e->trial, &judgements, e->options.sample_size, seed,
+                                  e->scratch, error));
+    return ak_evaluator_rank(e, data->name, &ids, error);
 }
 
 static akin_status evaluate(ak_evaluator *e, judged *data, akin_error *error)

@@ -1,8 +1,8 @@
 /* akin_evaluate: labelled pairs, groups and scored pairs. */
 #include "eval/evaluator.h"
 
-static akin_status check_kind(akin_evaluation_kind kind, const akin_dataset *dataset,
-                              akin_error *error)
+akin_status ak_check_evaluation(akin_evaluation_kind kind, const akin_dataset *dataset,
+                                akin_error *error)
 {
     akin_sample_kind wanted = kind == AKIN_EVALUATE_GROUPS ? AKIN_GROUPS : AKIN_PAIRS;
     if (kind < AKIN_EVALUATE_PAIRS || kind > AKIN_EVALUATE_BEIR)
@@ -81,25 +81,26 @@ static akin_status score_sample(ak_evaluator *e, const ak_table *table, uint64_t
 static akin_status pass(ak_evaluator *e, void *user, uint64_t seed, akin_error *error)
 {
     const labelled *data = user;
-    ak_trial trial;
     ak_ids ids = {place_name, data->table};
     if (data->kind == AKIN_EVALUATE_SCORED)
         return score_sample(e, data->table, seed, error);
-    AK_TRY(ak_trial_of_table(&trial, data->table, e->options.distinguish, e->options.sample_size,
-                             seed, e->scratch, error));
-    return ak_evaluator_rank(e, &trial, ak_dataset_name(data->dataset), &ids, error);
+    AK_TRY(ak_trial_of_table(&e->trial, data->table, e->options.distinguish,
+                             e->options.sample_size, seed, e->scratch, error));
+    return ak_evaluator_rank(e, ak_dataset_name(data->dataset), &ids, error);
 }
 
-static akin_status evaluate(ak_evaluator *e, labelled *data, akin_error *error)
+akin_status ak_evaluate_table(ak_evaluator *e, akin_evaluation_kind kind, const ak_table *table,
+                              const akin_dataset *dataset, akin_error *error)
 {
-    ak_table_source source = {data->table, data->dataset};
+    labelled data = {kind, table, dataset};
+    ak_table_source source = {table, dataset};
     ak_contents contents = ak_table_contents(&source);
-    if (data->kind == AKIN_EVALUATE_SCORED && (e->options.run || e->options.qrels))
+    if (kind == AKIN_EVALUATE_SCORED && (e->options.run || e->options.qrels))
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "scored pairs have no rankings to be written to a run or qrels file");
-    AK_TRY(choose_metrics(e, data->kind, data->table, error));
+    AK_TRY(choose_metrics(e, kind, table, error));
     AK_TRY(ak_evaluator_embed(e, &contents, error));
-    return ak_evaluator_run(e, pass, data, error);
+    return ak_evaluator_run(e, pass, &data, error);
 }
 
 akin_status akin_evaluate(akin_evaluation **out, const akin_model *model, const akin_model *base,
@@ -110,13 +111,12 @@ akin_status akin_evaluate(akin_evaluation **out, const akin_model *model, const 
     ak_table *table = NULL;
     bool reused;
     *out = NULL;
-    AK_TRY(check_kind(kind, dataset, error));
+    AK_TRY(ak_check_evaluation(kind, dataset, error));
     akin_status status = ak_evaluation_begin(&e, model, base, options, error);
     if (!status)
         status = ak_labels_table(&table, model, dataset, &reused, error);
-    labelled data = {kind, table, dataset};
     if (!status)
-        status = evaluate(&e, &data, error);
+        status = ak_evaluate_table(&e, kind, table, dataset, error);
     ak_table_free(table);
     return ak_evaluation_end(out, &e, status, error);
 }

@@ -273,25 +273,26 @@ static akin_status check_relevant(const akin_ranking *rankings, int64_t queries,
                    name, queries);
 }
 
-static akin_status write_files(const ak_evaluator *e, const ak_trial *trial, const ak_ids *ids,
-                               akin_error *error)
+static akin_status write_files(const ak_evaluator *e, const ak_ids *ids, akin_error *error)
 {
     const akin_evaluator_options *o = &e->options;
     if (o->run)
-        AK_TRY(ak_trec_write_run(o->run, trial, &e->tuned, o->run_depth, ids, e->scratch, error));
-    return o->qrels ? ak_trec_write_qrels(o->qrels, trial, ids, error) : AKIN_OK;
+        AK_TRY(ak_trec_write_run(o->run, &e->trial, &e->tuned, o->run_depth, ids, e->scratch,
+                                 error));
+    return o->qrels ? ak_trec_write_qrels(o->qrels, &e->trial, ids, error) : AKIN_OK;
 }
 
-akin_status ak_evaluator_rank(ak_evaluator *e, const ak_trial *trial, const char *name,
-                              const ak_ids *ids, akin_error *error)
+akin_status ak_evaluator_rank(ak_evaluator *e, const char *name, const ak_ids *ids,
+                              akin_error *error)
 {
-    akin_ranking *tuned, *base = NULL;
-    int64_t queries = e->queries = trial->relevance.queries;
-    e->candidates = trial->candidates;
-    AK_TRY(ak_trial_rank(trial, &e->tuned, e->scratch, &tuned, error));
-    AK_TRY(check_relevant(tuned, queries, name, error));
+    int64_t queries = e->queries = e->trial.relevance.queries;
+    e->candidates = e->trial.candidates;
+    AK_TRY(ak_trial_rank(&e->trial, &e->tuned, e->scratch, &e->tuned_rankings, error));
+    AK_TRY(check_relevant(e->tuned_rankings, queries, name, error));
+    e->base_rankings = NULL;
     if (e->base.queries.data)
-        AK_TRY(ak_trial_rank(trial, &e->base, e->scratch, &base, error));
+        AK_TRY(ak_trial_rank(&e->trial, &e->base, e->scratch, &e->base_rankings, error));
+    const akin_ranking *tuned = e->tuned_rankings, *base = e->base_rankings;
     for (int i = 0; i < e->metric_count; i++)
         AK_TRY(rank_row(e, &e->metrics[i], tuned, base, queries, error));
     if (e->options.micro) {
@@ -300,7 +301,7 @@ akin_status ak_evaluator_rank(ak_evaluator *e, const ak_trial *trial, const char
         add_figure(e, "micro_reciprocal_rank", ak_micro_reciprocal_rank(tuned, queries),
                    base ? ak_micro_reciprocal_rank(base, queries) : NAN);
     }
-    return write_files(e, trial, ids, error);
+    return write_files(e, ids, error);
 }
 
 /* ---- scored metrics ---- */

@@ -25,6 +25,8 @@ typedef struct ak_evaluator {
     ak_metric metrics[AK_MAX_EVALUATED];
     int metric_count;
     ak_sides tuned, base;
+    ak_trial trial; /* of the last pass, and what was found in it */
+    akin_ranking *tuned_rankings, *base_rankings;
     int64_t queries, candidates; /* of a pass */
     int64_t pass;                /* 0 .. repeats - 1 */
     ak_pass_figure *figures;     /* repeats x AK_MAX_ROWS */
@@ -47,12 +49,20 @@ typedef akin_status ak_pass_function(ak_evaluator *e, void *user, uint64_t seed,
 /* All passes, and what comes of them. */
 akin_status ak_evaluator_run(ak_evaluator *e, ak_pass_function *pass, void *user,
                              akin_error *error);
-/* Ranking metrics, and TREC files if they are asked for. `name`: of the data, for messages. */
-akin_status ak_evaluator_rank(ak_evaluator *e, const ak_trial *trial, const char *name,
-                              const ak_ids *ids, akin_error *error);
+/* Ranking metrics of e->trial, and TREC files if they are asked for. `name`: of the data, for messages. */
+akin_status ak_evaluator_rank(ak_evaluator *e, const char *name, const ak_ids *ids,
+                              akin_error *error);
 /* Scored metrics: pair i is contents a[i], b[i]. */
 akin_status ak_evaluator_score(ak_evaluator *e, const int64_t *a, const int64_t *b,
                                const float *label, int64_t n, akin_error *error);
+
+/* ---- evaluate.c ---- */
+
+/* Everything between begin and end, of a labelled data set. */
+akin_status ak_evaluate_table(ak_evaluator *e, akin_evaluation_kind kind, const ak_table *table,
+                              const akin_dataset *dataset, akin_error *error);
+akin_status ak_check_evaluation(akin_evaluation_kind kind, const akin_dataset *dataset,
+                                akin_error *error);
 
 /* The result owns the arena. */
 akin_status ak_evaluation_end(akin_evaluation **out, ak_evaluator *e, akin_status status,

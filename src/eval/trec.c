@@ -1,9 +1,9 @@
 /* Run and judgement files as trec_eval reads them. It knows whole gains only: if any is not whole,
-   all are written in hundredths, which changes no nDCG. It sorts by score and then by document name,
-   so its figures are akin's wherever similarities differ; scores have all digits of a float32. */
+   all are written in hundredths, which changes no nDCG. It sorts by score and then by document
+   name, so its figures are akin's wherever similarities differ; scores have all digits of a
+   float32. */
 #include "eval/trec.h"
 
-#include "kernels/similarity.h"
 #include "kernels/topk.h"
 
 #include <inttypes.h>
@@ -19,8 +19,7 @@ typedef struct output {
 } output;
 
 /* A name in the file, which parts its columns by white space. */
-static akin_status name_of(const output *out, int64_t content, const char **name,
-                           akin_error *error)
+static akin_status name_of(const output *out, int64_t content, const char **name, akin_error *error)
 {
     *name = out->ids->name(out->ids->user, content, out->arena);
     if (!*name)
@@ -61,28 +60,6 @@ typedef struct run {
     akin_hit *hits; /* block x k */
 } run;
 
-static akin_status unit_rows(akin_matrix *out, akin_matrix x, const int64_t *rows, int64_t n,
-                             akin_arena *arena, akin_error *error)
-{
-    *out = ak_matrix_new(arena, n, x.columns);
-    if (!out->data)
-        return ak_fail_memory(error);
-    for (int64_t i = 0; i < n; i++)
-        ak_unit_rows(x.data + rows[i] * x.stride, 1, x.columns, x.stride,
-                     out->data + i * out->stride);
-    return AKIN_OK;
-}
-
-static bool is_excluded(const ak_relevance *r, int64_t query, int64_t candidate)
-{
-    if (!r->exclude_start)
-        return false;
-    for (int64_t i = r->exclude_start[query]; i < r->exclude_start[query + 1]; i++)
-        if (r->exclude[i] == candidate)
-            return true;
-    return false;
-}
-
 static int64_t most_excluded(const ak_relevance *r)
 {
     int64_t most = 0;
@@ -93,8 +70,8 @@ static int64_t most_excluded(const ak_relevance *r)
     return most;
 }
 
-static akin_status write_query(const output *out, const run *r, int64_t query,
-                               const akin_hit *hits, akin_error *error)
+static akin_status write_query(const output *out, const run *r, int64_t query, const akin_hit *hits,
+                               akin_error *error)
 {
     const char *query_name, *name;
     char score[32];
@@ -102,7 +79,7 @@ static akin_status write_query(const output *out, const run *r, int64_t query,
     AK_TRY(name_of(out, r->trial->query_row[query], &query_name, error));
     int64_t rank = 0;
     for (int64_t i = 0; i < r->k && hits[i].id >= 0 && rank < r->depth; i++) {
-        if (is_excluded(&r->trial->relevance, query, hits[i].id))
+        if (ak_is_excluded(&r->trial->relevance, query, hits[i].id))
             continue;
         AK_TRY(name_of(out, r->trial->candidate_row[hits[i].id], &name, error));
         ak_float_to_text(hits[i].similarity, score);
@@ -117,9 +94,8 @@ static akin_status write_queries(const output *out, void *user, akin_error *erro
     const run *r = user;
     for (int64_t first = 0; first < r->queries.rows; first += r->block) {
         int64_t left = r->queries.rows - first, n = left < r->block ? left : r->block;
-        AK_TRY(ak_topk(r->hits, r->queries.data + first * r->queries.stride, n,
-                       r->candidates.data, r->candidates.rows, r->queries.columns, r->k, 1,
-                       error));
+        AK_TRY(ak_topk(r->hits, r->queries.data + first * r->queries.stride, n, r->candidates.data,
+                       r->candidates.rows, r->queries.columns, r->k, 1, error));
         for (int64_t i = 0; i < n; i++)
             AK_TRY(write_query(out, r, first + i, r->hits + i * r->k, error));
     }
@@ -134,10 +110,10 @@ akin_status ak_trec_write_run(const char *path, const ak_trial *trial, const ak_
     run r = {.trial = trial, .depth = depth > 0 && depth < most ? depth : most};
     int64_t wanted = r.depth + most_excluded(&trial->relevance);
     r.k = wanted < most ? wanted : most;
-    AK_TRY(unit_rows(&r.queries, embeddings->queries, trial->query_row, trial->relevance.queries,
-                     arena, error));
-    AK_TRY(unit_rows(&r.candidates, embeddings->documents, trial->candidate_row, most, arena,
-                     error));
+    AK_TRY(ak_trial_units(&r.queries, embeddings->queries, trial->query_row,
+                          trial->relevance.queries, arena, error));
+    AK_TRY(ak_trial_units(&r.candidates, embeddings->documents, trial->candidate_row, most, arena,
+                          error));
     r.block = r.k * BLOCK > BLOCK_HITS ? BLOCK_HITS / r.k + 1 : BLOCK;
     r.hits = ak_arena_new(arena, akin_hit, r.block * r.k);
     return r.hits ? write_file(path, ids, write_queries, &r, error) : ak_fail_memory(error);

@@ -1,5 +1,7 @@
 #include "eval/trial.h"
 
+#include "kernels/similarity.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -273,12 +275,22 @@ static int by_key(const void *a, const void *b, void *keys)
     return order ? order : (x > y) - (x < y);
 }
 
-static bool is_relevant(const ak_relevance *r, int64_t query, int64_t candidate)
+static bool among(const int64_t *start, const int64_t *list, int64_t query, int64_t candidate)
 {
-    for (int64_t i = r->start[query]; i < r->start[query + 1]; i++)
-        if (r->candidate[i] == candidate)
+    for (int64_t i = start[query]; i < start[query + 1]; i++)
+        if (list[i] == candidate)
             return true;
     return false;
+}
+
+bool ak_is_relevant(const ak_relevance *r, int64_t query, int64_t candidate)
+{
+    return among(r->start, r->candidate, query, candidate);
+}
+
+bool ak_is_excluded(const ak_relevance *r, int64_t query, int64_t candidate)
+{
+    return r->exclude_start && among(r->exclude_start, r->exclude, query, candidate);
 }
 
 /* The first place in `order` whose key is not below `key`. */
@@ -306,7 +318,7 @@ static int64_t list_equals(const builder *b, const ak_judgements *j, const int64
         for (int64_t i = first_place(j->keys, order, j->documents, key);
              i < j->documents && ak_hash_equal(j->keys[order[i]], key); i++) {
             int64_t candidate = order[i] - j->queries;
-            if (is_relevant(r, q, candidate))
+            if (ak_is_relevant(r, q, candidate))
                 continue;
             if (excluded)
                 excluded[n] = candidate;
@@ -436,6 +448,16 @@ static akin_matrix pick_rows(akin_matrix x, const int64_t *rows, int64_t n, akin
         memcpy(y.data + i * y.stride, x.data + rows[i] * x.stride,
                (size_t)x.columns * sizeof(float));
     return y;
+}
+
+akin_status ak_trial_units(akin_matrix *out, akin_matrix x, const int64_t *rows, int64_t n,
+                           akin_arena *arena, akin_error *error)
+{
+    *out = pick_rows(x, rows, n, arena);
+    if (!out->data)
+        return ak_fail_memory(error);
+    ak_unit_rows(out->data, n, out->columns, out->stride, out->data);
+    return AKIN_OK;
 }
 
 akin_status ak_trial_rank(const ak_trial *trial, const ak_sides *embeddings, akin_arena *arena,

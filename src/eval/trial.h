@@ -41,6 +41,11 @@ typedef struct ak_judgements {
 akin_status ak_trial_of_judgements(ak_trial *trial, const ak_judgements *judgements,
                                    int64_t sample_size, uint64_t seed, akin_arena *arena,
                                    akin_error *error);
+/* Rows of x as unit vectors, in the arena: of the trial's queries or candidates, say. */
+akin_status ak_trial_units(akin_matrix *out, akin_matrix x, const int64_t *rows, int64_t n,
+                           akin_arena *arena, akin_error *error);
+bool ak_is_relevant(const ak_relevance *r, int64_t query, int64_t candidate);
+bool ak_is_excluded(const ak_relevance *r, int64_t query, int64_t candidate);
 akin_status ak_trial_rank(const ak_trial *trial, const ak_sides *embeddings, akin_arena *arena,
                           akin_ranking **rankings, akin_error *error);
 

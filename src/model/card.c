@@ -42,6 +42,8 @@ static void add_training(ak_text *card, const ak_value *training)
         return;
     ak_text_printf(card, "\n## How it was trained\n\n| | |\n|---|---|\n");
     for (const ak_value *one = training->first; one; one = one->next) {
+        if (strcmp(one->key, "history") == 0 || strcmp(one->key, "recipe") == 0)
+            continue; /* long; akin report shows the one, akin inspect both */
         char *value = ak_json_write(one, 0);
         ak_text_printf(card, "| %s | `%s` |\n", one->key, value ? value : "");
         ak_free(value);

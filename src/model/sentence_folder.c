@@ -93,8 +93,6 @@ static akin_status read_bert(ak_sentence_folder *out, const ak_value *config, ak
     bert->types = ak_value_get_int(config, "type_vocab_size", 2);
     bert->layers = (int)layers;
     bert->heads = (int)heads;
-    bert->hidden_dropout = ak_value_get_number(config, "hidden_dropout_prob", 0.1);
-    bert->attention_dropout = ak_value_get_number(config, "attention_probs_dropout_prob", 0.1);
     bert->layer_norm_epsilon = ak_value_get_number(config, "layer_norm_eps", 1e-12);
     return read_activation(&bert->activation, ak_value_get_string(config, "hidden_act", "gelu"),
                            folder, error);
@@ -183,7 +181,7 @@ static akin_status read_pooling(ak_sentence_folder *out, akin_arena *arena, cons
 }
 
 static akin_status read_dense(ak_sentence_folder *out, akin_arena *arena, const char *folder,
-                              const char *path, akin_error *error)
+                              akin_error *error)
 {
     const ak_value *config;
     if (out->dense_count == AK_MAX_DENSE)
@@ -204,23 +202,22 @@ static akin_status read_dense(ak_sentence_folder *out, akin_arena *arena, const 
                                            "torch.nn.modules.activation.Tanh");
     const char *last = strrchr(name, '.');
     AK_TRY(read_activation(&dense->activation, last ? last + 1 : name, folder, error));
-    out->dense_count++;
     dense->folder = ak_strdup(folder);
-    dense->module = ak_strdup(path);
-    if (!dense->folder || !dense->module)
+    if (!dense->folder)
         return ak_fail_memory(error);
+    out->dense_count++;
     return AKIN_OK;
 }
 
 static akin_status read_module(ak_sentence_folder *out, akin_arena *arena, const char *type,
-                               const char *folder, const char *path, akin_error *error)
+                               const char *folder, akin_error *error)
 {
     const char *last = strrchr(type, '.');
     const char *kind = last ? last + 1 : type;
     if (strcmp(kind, "Pooling") == 0)
         return read_pooling(out, arena, folder, error);
     if (strcmp(kind, "Dense") == 0)
-        return read_dense(out, arena, folder, path, error);
+        return read_dense(out, arena, folder, error);
     if (strcmp(kind, "Normalize") == 0) {
         out->normalize = true;
         return AKIN_OK;
@@ -248,9 +245,8 @@ static akin_status find_transformer(ak_sentence_folder *out, const ak_value *mod
                            folder, type);
         path = ak_value_get_string(first, "path", "");
     }
-    out->module = ak_strdup(path);
     out->transformer = *path ? ak_path_join(folder, path) : ak_strdup(folder);
-    return out->module && out->transformer ? AKIN_OK : ak_fail_memory(error);
+    return out->transformer ? AKIN_OK : ak_fail_memory(error);
 }
 
 static akin_status read_modules(ak_sentence_folder *out, akin_arena *arena,
@@ -264,7 +260,7 @@ static akin_status read_modules(ak_sentence_folder *out, akin_arena *arena,
             return ak_fail(error, AKIN_ERR_FORMAT,
                            "%s/modules.json: a module without \"path\" or \"type\"", folder);
         char *place = ak_path_join(folder, path);
-        akin_status status = place ? read_module(out, arena, type, place, path, error)
+        akin_status status = place ? read_module(out, arena, type, place, error)
                                    : ak_fail_memory(error);
         ak_free(place);
         AK_TRY(status);
@@ -336,11 +332,8 @@ akin_status ak_sentence_folder_read(ak_sentence_folder *out, const char *folder,
 
 void ak_sentence_folder_free(ak_sentence_folder *folder)
 {
-    for (int i = 0; i < folder->dense_count; i++) {
+    for (int i = 0; i < folder->dense_count; i++)
         ak_free(folder->dense[i].folder);
-        ak_free(folder->dense[i].module);
-    }
-    ak_free(folder->module);
     ak_free(folder->transformer);
     ak_free(folder->prompt);
     *folder = (ak_sentence_folder){0};
@@ -361,16 +354,15 @@ bool ak_is_sentence_folder(const char *path)
 
 /* ---- copy ---- */
 
-static bool wanted(const char *name, bool weights)
+static bool wanted(const char *name)
 {
     return ak_path_has_suffix(name, ".json") || ak_path_has_suffix(name, ".txt") ||
-           (weights && ak_path_has_suffix(name, ".safetensors")) ||
-           strcmp(name, "README.md") == 0 || strcmp(name, "LICENSE") == 0;
+           ak_path_has_suffix(name, ".safetensors") || strcmp(name, "README.md") == 0 ||
+           strcmp(name, "LICENSE") == 0;
 }
 
 /* A folder, and the module folders right in it (`deeper`). */
-static akin_status copy_level(const char *from, const char *to, bool weights, bool deeper,
-                              akin_error *error)
+static akin_status copy_level(const char *from, const char *to, bool deeper, akin_error *error)
 {
     char **names;
     int64_t count;
@@ -381,11 +373,11 @@ static akin_status copy_level(const char *from, const char *to, bool weights, bo
         char *source = ak_path_join(from, names[i]), *target = ak_path_join(to, names[i]);
         if (!source || !target)
             status = ak_fail_memory(error);
-        else if (ak_path_what(source) == AK_PATH_FILE && wanted(names[i], weights))
+        else if (ak_path_what(source) == AK_PATH_FILE && wanted(names[i]))
             status = ak_copy_file(source, target, error);
         else if (deeper && ak_path_what(source) == AK_PATH_FOLDER && names[i][0] >= '0' &&
                  names[i][0] <= '9') /* 1_Pooling, 2_Dense: modules begin with their number */
-            status = copy_level(source, target, weights, false, error);
+            status = copy_level(source, target, false, error);
         ak_free(source);
         ak_free(target);
     }
@@ -393,8 +385,7 @@ static akin_status copy_level(const char *from, const char *to, bool weights, bo
     return status;
 }
 
-akin_status ak_sentence_folder_copy(const char *from, const char *to, bool weights,
-                                    akin_error *error)
+akin_status ak_sentence_folder_copy(const char *from, const char *to, akin_error *error)
 {
-    return copy_level(from, to, weights, true, error);
+    return copy_level(from, to, true, error);
 }

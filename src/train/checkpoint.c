@@ -43,7 +43,9 @@ static akin_status state_json(const akin_training *t, char **out, akin_error *er
                 ak_value_add_int(arena, root, "best_epoch", t->best_epoch) &&
                 ak_value_add_number(arena, root, "best_value", t->best_value) &&
                 ak_value_add_int(arena, root, "since_best", t->since_best) &&
-                ak_value_add_bool(arena, root, "stop", t->stop) && add_figures(t, arena, root);
+                ak_value_add_bool(arena, root, "stop", t->stop) &&
+                ak_value_add_string(arena, root, "history",
+                                    t->history.data ? t->history.data : "") && add_figures(t, arena, root);
     akin_status status = made ? AKIN_OK : ak_fail_memory(error);
     if (!status && !(*out = ak_json_write(root, 0)))
         status = ak_fail_memory(error);
@@ -65,6 +67,8 @@ static void read_state(akin_training *t, const ak_value *root)
     t->best_value = ak_value_get_number(root, "best_value", NAN);
     t->since_best = ak_value_get_int(root, "since_best", 0);
     t->stop = ak_value_get_bool(root, "stop", false);
+    const char *history = ak_value_get_string(root, "history", "");
+    ak_text_add(&t->history, history, strlen(history));
     for (int i = 0; i < t->figure_count; i++) {
         const ak_value *one = ak_value_get(ak_value_get(root, "figures"), t->figures[i].name);
         t->figures[i].value = ak_value_get_number(one, "value", NAN);

@@ -118,6 +118,7 @@ static akin_status finish_epoch(akin_training *t, akin_error *error)
     AK_TRY(judge(t, error));
     if (t->log)
         AK_TRY(ak_run_log_epoch(t->log, t, error));
+    AK_TRY(ak_history_add(t, error));
     ak_tell_epoch(t);
     CALL(t, on_epoch_end);
     return AKIN_OK;
@@ -140,6 +141,7 @@ static akin_status run_base(akin_training *t, akin_error *error)
     AK_TRY(ak_best_update(t, error));
     if (t->log)
         AK_TRY(ak_run_log_epoch(t->log, t, error));
+    AK_TRY(ak_history_add(t, error));
     ak_tell_epoch(t);
     return AKIN_OK;
 }

@@ -20,27 +20,73 @@ static akin_status read_root(akin_recipe *recipe, const char *path, const char *
     return AKIN_OK;
 }
 
+static akin_status make(akin_recipe **out, akin_context *context, akin_error *error)
+{
+    *out = ak_calloc(1, sizeof **out);
+    if (!*out)
+        return ak_fail_memory(error);
+    (*out)->context = context;
+    akin_status status = ak_arena_create(&(*out)->arena, error);
+    if (status)
+        akin_recipe_free(*out);
+    return status;
+}
+
+static akin_status hand_over(akin_recipe **out, akin_recipe *recipe, akin_status status)
+{
+    if (status)
+        akin_recipe_free(recipe);
+    else
+        *out = recipe;
+    return status;
+}
+
 akin_status akin_recipe_open(akin_recipe **out, akin_context *context, const char *path,
                              const char *const *sets, int set_count, akin_error *error)
 {
+    akin_recipe *recipe;
     *out = NULL;
-    akin_recipe *recipe = ak_calloc(1, sizeof *recipe);
-    if (!recipe)
-        return ak_fail_memory(error);
-    recipe->context = context;
-    akin_status status = ak_arena_create(&recipe->arena, error);
-    if (!status)
-        status = read_root(recipe, path, sets, set_count, error);
+    AK_TRY(make(&recipe, context, error));
+    akin_status status = read_root(recipe, path, sets, set_count, error);
     if (!status)
         status = ak_recipe_parse(recipe, error);
     if (!status)
         status = ak_recipe_check(recipe, error);
-    if (status) {
-        akin_recipe_free(recipe);
-        return status;
+    return hand_over(out, recipe, status);
+}
+
+/* Of the record only what tells where the data is and how it is split: what else a recipe says has
+   been done. */
+static akin_status read_record(akin_recipe *recipe, const char *json, akin_error *error)
+{
+    static const char *const kept[] = {"data", "encoders", "train"};
+    ak_value *record;
+    recipe->name = "the model's recipe";
+    AK_TRY(ak_json_parse(&record, recipe->arena, json, strlen(json), recipe->name, error));
+    const ak_value *whole = ak_value_get(record, "recipe");
+    recipe->folder = ak_strdup(ak_value_get_string(record, "recipe_folder", "."));
+    recipe->root = ak_value_new_map(recipe->arena);
+    if (!recipe->folder || !recipe->root)
+        return ak_fail_memory(error);
+    if (!whole)
+        return ak_fail(error, AKIN_ERR_UNSUPPORTED, "the model keeps no recipe");
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        const ak_value *section = ak_value_get(whole, kept[i]);
+        if (section && !ak_value_attach(recipe->arena, recipe->root, kept[i], section))
+            return ak_fail_memory(error);
     }
-    *out = recipe;
-    return AKIN_OK;
+    return ak_recipe_parse(recipe, error);
+}
+
+akin_status akin_recipe_of_model(akin_recipe **out, akin_context *context,
+                                 const akin_model *model, akin_error *error)
+{
+    *out = NULL;
+    if (!model->training_json)
+        return ak_fail(error, AKIN_ERR_UNSUPPORTED, "the model keeps no recipe: it was not trained");
+    akin_recipe *recipe;
+    AK_TRY(make(&recipe, context, error));
+    return hand_over(out, recipe, read_record(recipe, model->training_json, error));
 }
 
 void akin_recipe_free(akin_recipe *recipe)
@@ -102,8 +148,13 @@ static akin_status configure_head(void *user, akin_context *context, int64_t inp
 static akin_status configure_loss(void *user, akin_context *context, akin_loss **loss,
                                   akin_error *error)
 {
-    (void)context; /* the recipe's own */
-    return ak_recipe_make_loss(loss, user, error);
+    const akin_recipe *recipe = user;
+    const ak_value *map = ak_value_get(recipe->root, "loss");
+    if (map)
+        return ak_loss_make(loss, context, map, recipe->name, error);
+    bool pairs = recipe->data.samples == AKIN_PAIRS;
+    return akin_loss_create(loss, context, pairs ? "multiple_negatives_ranking" : "triplet",
+                            pairs ? "symmetric: true" : NULL, error);
 }
 
 static akin_status configure_optimizer(void *user, akin_optimizer_options *options,
@@ -139,7 +190,9 @@ akin_trainable akin_recipe_trainable(akin_recipe *recipe)
                             .configure_loss = configure_loss,
                             .configure_optimizer = configure_optimizer,
                             .configure_metrics = configure_metrics,
-                            .configure_cache = configure_cache};
+                            .configure_cache = configure_cache,
+                            .recipe = recipe->json,
+                            .recipe_folder = recipe->folder};
 }
 
 akin_trainer akin_recipe_trainer(const akin_recipe *recipe)

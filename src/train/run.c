@@ -80,21 +80,21 @@ static const char *kind_name(akin_sample_kind kind)
 static akin_status check_kind(const akin_training *t, const akin_loader *loader, const char *what,
                               akin_error *error)
 {
-    akin_sample_kind have = akin_dataset_kind(ak_loader_dataset(loader));
-    akin_sample_kind want = t->loss->traits.kind;
+    akin_sample_kind have = akin_dataset_kind(akin_loader_dataset(loader));
+    akin_sample_kind want = t->loss->type->kind;
     if (have == want)
         return AKIN_OK;
     return ak_fail(error, AKIN_ERR_MISMATCH,
                    "the loss \"%s\" learns from %s, but the %s data (%s) holds %s",
                    t->loss->type->name, kind_name(want), what,
-                   ak_dataset_name(ak_loader_dataset(loader)), kind_name(have));
+                   ak_dataset_name(akin_loader_dataset(loader)), kind_name(have));
 }
 
 static akin_status configure_loss(akin_training *t, akin_loader *train, akin_loader *validation,
                                   akin_error *error)
 {
     const akin_trainable *trainable = t->trainable;
-    bool pairs = akin_dataset_kind(ak_loader_dataset(train)) == AKIN_PAIRS;
+    bool pairs = akin_dataset_kind(akin_loader_dataset(train)) == AKIN_PAIRS;
     if (trainable->configure_loss)
         AK_TRY(trainable->configure_loss(trainable->user, t->context, &t->loss, error));
     else
@@ -106,13 +106,8 @@ static akin_status configure_loss(akin_training *t, akin_loader *train, akin_loa
         return ak_fail(error, AKIN_ERR_MISMATCH,
                        "the head \"%s\" has a query and a document side and learns from pairs, but "
                        "the training data (%s) holds groups",
-                       t->model->head->type->name, ak_dataset_name(ak_loader_dataset(train)));
+                       t->model->head->type->name, ak_dataset_name(akin_loader_dataset(train)));
     AK_TRY(check_kind(t, train, "training", error));
-    if (t->loss->traits.collapses)
-        ak_warn(t->context,
-                "the loss \"%s\" only pulls, alone it makes all vectors one; give it company: "
-                "{type: sum, losses: [supcon, %s]}",
-                t->loss->type->name, t->loss->type->name);
     return validation ? check_kind(t, validation, "validation", error) : AKIN_OK;
 }
 
@@ -326,6 +321,7 @@ void ak_run_close(akin_training *t)
     akin_loss_free(t->loss);
     akin_model_free(t->model);
     ak_run_log_close(t->log);
+    ak_free(t->history.data);
     ak_arena_free(t->arena);
     ak_arena_free(t->run_arena);
 }

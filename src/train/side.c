@@ -63,7 +63,7 @@ akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *lo
     if (!loader)
         return AKIN_OK;
     bool reused;
-    side->dataset = ak_loader_dataset(loader);
+    side->dataset = akin_loader_dataset(loader);
     AK_TRY(ak_labels_table(&side->table, model, side->dataset, &reused, error));
     if (training && side->table->kind == AKIN_GROUPS) {
         AK_TRY(ak_table_match_groups(&side->group_map, side->table, training, error));

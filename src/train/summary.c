@@ -117,6 +117,23 @@ static bool add_hash(akin_arena *arena, ak_value *map, const char *key, const ak
     return ak_value_add_string(arena, map, key, hex) != NULL;
 }
 
+/* The recipe, where there is one, so that its data can be found again. */
+static akin_status add_recipe(const akin_training *t, akin_arena *arena, ak_value *root,
+                              akin_error *error)
+{
+    const akin_trainable *made = t->trainable;
+    ak_value *recipe;
+    bool has = made->size >= offsetof(akin_trainable, recipe_folder) + sizeof(char *);
+    if (!has || !made->recipe)
+        return AKIN_OK;
+    AK_TRY(ak_json_parse(&recipe, arena, made->recipe, strlen(made->recipe), "recipe", error));
+    char *folder = ak_path_absolute(made->recipe_folder ? made->recipe_folder : ".");
+    bool added = folder && ak_value_attach(arena, root, "recipe", recipe) &&
+                 ak_value_add_string(arena, root, "recipe_folder", folder);
+    ak_free(folder);
+    return added ? AKIN_OK : ak_fail_memory(error);
+}
+
 static akin_status training_record(const akin_training *t, akin_arena *arena, char **out,
                                    akin_error *error)
 {
@@ -137,6 +154,8 @@ static akin_status training_record(const akin_training *t, akin_arena *arena, ch
     if (!made || !optimizer)
         return ak_fail_memory(error);
     AK_TRY(ak_optimizer_write(&t->optimizer_options, optimizer, arena, error));
+    AK_TRY(add_recipe(t, arena, root, error));
+    AK_TRY(ak_history_record(t, arena, root, error));
     *out = ak_json_write(root, 0);
     return *out ? AKIN_OK : ak_fail_memory(error);
 }
@@ -184,7 +203,6 @@ akin_status ak_record_run(akin_training *t, akin_error *error)
     akin_status status = training_record(t, arena, &training, error);
     if (!status)
         status = metrics_record(t, arena, &metrics, error);
-    t->model->base = t->base;
     if (!status)
         status = ak_model_set_record(t->model, ak_model_encoder_path(t->model), training, metrics,
                                      error);

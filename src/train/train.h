@@ -14,7 +14,6 @@ struct akin_loss {
     void *self; /* NULL until opened */
     void *options;
     const ak_value *given;
-    akin_loss_traits traits;
     akin_parameters *parameters;
     akin_arena *arena;
 };
@@ -116,6 +115,7 @@ struct akin_training {
     bool stop, stopped_early, diverged;
     bool identity_base;     /* the base has the tuned model's width: epoch 0 can win */
     struct ak_run_log *log;
+    ak_text history;        /* of every epoch, see history.c */
     double started, told;   /* seconds: of the run, of the last progress message */
     double checkpointed, checkpoint_cost; /* seconds: of the last checkpoint, what it took */
     ak_hash base;           /* the encoders' space before the first step */
@@ -182,6 +182,14 @@ akin_status ak_run_log_open(ak_run_log **out, const char *folder, bool append, a
 void ak_run_log_close(ak_run_log *log);
 akin_status ak_run_log_epoch(ak_run_log *log, const akin_training *t, akin_error *error);
 akin_status ak_run_log_step(ak_run_log *log, const akin_training *t, akin_error *error);
+
+/* ---- history.c: the figures of every epoch ---- */
+
+/* Of the epoch that has just ended, as JSON: "{...}, {...}". */
+akin_status ak_history_add(akin_training *t, akin_error *error);
+/* As the member "history" of a map, a list of maps. */
+akin_status ak_history_record(const akin_training *t, akin_arena *arena, ak_value *map,
+                              akin_error *error);
 
 /* ---- summary.c: what a run tells ---- */
 
