@@ -40,7 +40,7 @@ static void sort_run(char *run, size_t size)
         classes[i] = (uint8_t)combining;
     }
     for (int i = 0; i < count; i++)
-        run += ak_char_write(points[i], run);
+        run += ak_utf8_encode(points[i], run);
 }
 
 static void end_run(writer *w)
@@ -61,7 +61,7 @@ static void put(writer *w, uint32_t point, int combining)
         w->unordered |= combining < w->run_class;
         w->run_class = combining;
     }
-    w->size += (size_t)ak_char_write(point, w->out + w->size);
+    w->size += (size_t)ak_utf8_encode(point, w->out + w->size);
 }
 
 static void put_cased(const ak_normalizer *n, writer *w, uint32_t point, int combining)
@@ -136,7 +136,7 @@ static size_t fold_tabled(const ak_normalizer *n, writer *w, const char *text, s
             break;
         i += 2;
         if (folded != FOLD_DROP)
-            o += (size_t)ak_char_write(folded, w->out + o);
+            o += (size_t)ak_utf8_encode(folded, w->out + o);
     }
     w->size = o;
     return i;
