@@ -40,7 +40,7 @@ uninstall:
 	$(if $(DESTDIR),,@ldconfig 2>/dev/null || true)
 
 bench: build/build.ninja
-	@ninja -C build bench/bench_encode bench/bench_tokenizer bench/bench_losses bench/bench_search
+	@ninja -C build bench/bench_encode bench/bench_finetune bench/bench_tokenizer bench/bench_losses bench/bench_search
 	@bench/run.sh build
 
 SANITIZED = -Dbuildtype=debugoptimized -Db_lundef=false -Db_ndebug=false

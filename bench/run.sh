@@ -33,6 +33,10 @@ for precision in $precisions; do
     show "$build/bench/bench_encode" "$minilm" "$build/demo/text.txt" 128 "$precision" 5
 done
 show "$build/bench/bench_tokenizer" "$minilm" "$build/demo/short.txt"
+for precision in $precisions; do
+    show "$build/bench/bench_finetune" "$minilm" "$build/demo/short.txt" "$build/demo/text.txt" \
+        "max_length: 128, train_embeddings: true" "$precision"
+done
 show "$build/bench/bench_head"
 show "$build/bench/bench_losses"
 show "$build/bench/bench_search"

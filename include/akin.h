@@ -124,6 +124,7 @@ typedef enum akin_option_type {
     AKIN_OPTION_STRING, /* const char *, NULL when the default is NULL */
     AKIN_OPTION_CHOICE, /* int: index in `choices` */
     AKIN_OPTION_INTS,   /* akin_ints: a list "[512, 256]", or one number; NULL default: no items */
+    AKIN_OPTION_FLOATS,  /* akin_floats: the same of any numbers */
     AKIN_OPTION_CLASSES, /* akin_classes; a default is one class's name; NULL default: none */
 } akin_option_type;
 
@@ -131,6 +132,11 @@ typedef struct akin_ints {
     const int64_t *items; /* NULL when there are none */
     int64_t count;
 } akin_ints;
+
+typedef struct akin_floats {
+    const double *items; /* NULL when there are none */
+    int64_t count;
+} akin_floats;
 
 /* Classes among a class's options, of its own kind: heads of a head, losses of a loss. A recipe gives
    one ("gated" or "{type: gated, dropout: 0.1}"), a list of them, or a map of them by names. */
@@ -154,7 +160,7 @@ typedef struct akin_option {
     const char *default_text;   /* as it would be written in a recipe */
     const char *help;           /* one line, lower case, no full stop */
     const char *choices;        /* AKIN_OPTION_CHOICE: "hard|semi_hard|all" */
-    double minimum, maximum;    /* INT, FLOAT, every item of INTS; both 0: no limits */
+    double minimum, maximum;    /* INT, FLOAT, every item of a list; both 0: no limits */
 } akin_option;
 
 /* ---- 4. Objects, samples, data sets ----------------------------------------------------------- */
@@ -426,13 +432,20 @@ typedef struct akin_labels {
     const int64_t *positive_start, *positives;
 } akin_labels;
 
+/* What is known of a loss by its options, before there is any data. */
+typedef struct akin_loss_traits {
+    size_t size;
+    akin_sample_kind kind; /* what it learns from */
+    bool collapses;        /* it only pulls: standing alone it makes all vectors one */
+} akin_loss_traits;
+
 struct akin_loss_class {
     size_t size;
     const char *name, *summary;
     akin_sample_kind kind;
     const akin_option *options;
     size_t options_size;
-    /* `groups`: how many the training set has (0 for pairs). */
+    /* `options` outlive the object. `groups`: how many the training set has (0 for pairs). */
     akin_status (*create)(void **self, const void *options, int64_t dim, int64_t groups,
                           akin_parameters *parameters, akin_error *error);
     void (*free)(void *self);
@@ -440,6 +453,9 @@ struct akin_loss_class {
        Adds to the gradients of its own parameters. */
     akin_status (*compute)(void *self, const akin_pass *pass, const akin_labels *labels,
                            akin_matrix x, akin_matrix dx, double *value, akin_error *error);
+    /* May be NULL. Refuses options that do not go together, and changes of the traits, which start
+       as {kind, false}, what the options decide. */
+    akin_status (*describe)(const void *options, akin_loss_traits *traits, akin_error *error);
 };
 
 /* One query's outcome. Ranks are 1-based positions among the candidates, by falling similarity, ties

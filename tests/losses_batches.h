@@ -66,7 +66,8 @@ static void *options_of(const akin_loss_class *loss)
 {
     void *options = calloc(1, loss->options_size);
     for (const akin_option *row = loss->options; row->name; row++)
-        set_option(loss, options, row->name, row->default_text);
+        if (row->default_text) /* else nothing, which is all zeros */
+            set_option(loss, options, row->name, row->default_text);
     return options;
 }
 
@@ -76,7 +77,11 @@ static akin_status create(void **self, const akin_loss_class *loss, const char *
     void *options = options_of(loss);
     for (int i = 0; i < count && set[i][0]; i++)
         set_option(loss, options, set[i][0], set[i][1]);
-    akin_status status = loss->create(self, options, 4, 3, NULL, error);
+    akin_loss_traits traits;
+    *self = NULL;
+    akin_status status = ak_loss_describe(loss, options, &traits, error);
+    if (!status)
+        status = loss->create(self, options, 4, 3, NULL, error);
     free(options);
     return status;
 }

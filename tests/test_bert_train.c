@@ -1,7 +1,7 @@
-/* Training a small random BERT: gradients and ten steps as PyTorch makes them (bert_golden.h), central
-   differences for every pooling and activation with dropout, and what training promises: the same
-   bits for any number of threads and when activations are computed again, frozen parts that stay
-   frozen, errors that name the tensor, memory that may run out. */
+/* Training a small random BERT: gradients and ten steps as PyTorch makes them (bert_golden.h),
+   central differences for every pooling and activation with dropout, and what training promises:
+   the same bits for any number of threads and when activations are computed again, frozen parts
+   that stay frozen, errors that name the tensor, memory that may run out. */
 #include "support.h"
 
 #include "data/bert_golden.h"
@@ -16,10 +16,10 @@
 enum { PAIRS = 4, TEXTS = 2 * PAIRS, ALL = 63 }; /* ALL: every pooling */
 
 /* The texts of make_bert_golden.py: a_0 .. a_3, b_0 .. b_3. */
-static const int32_t ids[] = {
-    2, 23, 28, 3, 2, 2, 40, 41, 42, 43, 10, 11, 12, 13, 3, 2, 5, 6, 3, 2, 23, 29, 30, 31, 3, 2, 50,
-    51, 3, 2, 44, 45, 46, 47, 48, 49, 3, 2, 7, 8, 9, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
-    32, 33, 34, 3};
+static const int32_t ids[] = {2,  23, 28, 3,  2,  2,  40, 41, 42, 43, 10, 11, 12, 13, 3,
+                              2,  5,  6,  3,  2,  23, 29, 30, 31, 3,  2,  50, 51, 3,  2,
+                              44, 45, 46, 47, 48, 49, 3,  2,  7,  8,  9,  20, 21, 22, 23,
+                              24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 3};
 static const int64_t start[] = {0, 4, 5, 15, 19, 25, 29, 37, 57};
 static const ak_tokens texts = {.texts = TEXTS, .ids = ids, .start = start};
 
@@ -126,9 +126,9 @@ static double step_loss(scene *s, akin_loss *loss)
     akin_matrix out = ak_matrix(y, TEXTS, TINY_HIDDEN), slope = ak_matrix(dy, TEXTS, TINY_HIDDEN);
     void *record;
     double value;
-    assert_int_equal(ak_bert_train_forward(s->bert, &s->pass, &texts, AK_POOLING_MEAN, out, &record,
-                                           NULL),
-                     AKIN_OK);
+    assert_int_equal(
+        ak_bert_train_forward(s->bert, &s->pass, &texts, AK_POOLING_MEAN, out, &record, NULL),
+        AKIN_OK);
     assert_int_equal(loss->type->compute(loss->self, &s->pass, &labels, out, slope, &value, NULL),
                      AKIN_OK);
     ak_bert_train_backward(s->bert, &s->pass, &texts, AK_POOLING_MEAN, record, slope);
@@ -318,8 +318,9 @@ static void test_parts(void **state)
     check_part(&options, 2 + 16 * TINY_LAYERS,
                (const char *[]){"embeddings.word_embeddings.weight", NULL});
     options.layers = 1;
-    check_part(&options, 16, (const char *[]){"embeddings.LayerNorm.bias",
-                                              "encoder.layer.0.output.dense.weight", NULL});
+    check_part(
+        &options, 16,
+        (const char *[]){"embeddings.LayerNorm.bias", "encoder.layer.0.output.dense.weight", NULL});
     options.recompute = true;
     check_part(&options, 16, (const char *[]){NULL});
     options = everything;
@@ -383,9 +384,8 @@ static void test_smallest_batches(void **state)
     assert_true(isfinite(weighted_sum(&s, &one, AK_POOLING_MEAN, true)));
     assert_true(ak_parameters_grad_norm(s.parameters) > 0);
     void *record;
-    assert_int_equal(ak_bert_train_forward(s.bert, &s.pass, &none, 1, (akin_matrix){0}, &record,
-                                           NULL),
-                     AKIN_OK);
+    assert_int_equal(
+        ak_bert_train_forward(s.bert, &s.pass, &none, 1, (akin_matrix){0}, &record, NULL), AKIN_OK);
     ak_bert_train_backward(s.bert, &s.pass, &none, 1, record, (akin_matrix){0});
     drop_scene(&s);
 }
@@ -483,10 +483,14 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ten_steps_as_pytorch), cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_same_bits),            cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_learning_rates),       cmocka_unit_test(test_forward_as_served),
-        cmocka_unit_test(test_smallest_batches),     cmocka_unit_test(test_other_checkpoints),
+        cmocka_unit_test(test_ten_steps_as_pytorch),
+        cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_learning_rates),
+        cmocka_unit_test(test_forward_as_served),
+        cmocka_unit_test(test_smallest_batches),
+        cmocka_unit_test(test_other_checkpoints),
         cmocka_unit_test(test_without_memory),
     };
     return cmocka_run_group_tests(tests, set_up, scratch_remove);

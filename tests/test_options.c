@@ -10,6 +10,7 @@ typedef struct settings {
     const char *path, *none;
     int miner;
     akin_ints sizes, dims;
+    akin_floats weights;
 } settings;
 
 static const akin_option rows[] = {
@@ -25,6 +26,7 @@ static const akin_option rows[] = {
      "hard|semi_hard|all", 0, 0},
     {"sizes", AKIN_OPTION_INTS, offsetof(settings, sizes), NULL, "sizes", NULL, 1, 1000},
     {"dims", AKIN_OPTION_INTS, offsetof(settings, dims), "64, 32", "dims", NULL, 0, 0},
+    {"weights", AKIN_OPTION_FLOATS, offsetof(settings, weights), NULL, "weights", NULL, 0, 9},
     {0},
 };
 static const char *const also[] = {"type", NULL};
@@ -65,6 +67,7 @@ static void assert_defaults(const settings *s)
     assert_null(s->sizes.items);
     assert_int_equal(s->dims.count, 2);
     assert_true(s->dims.items[0] == 64 && s->dims.items[1] == 32);
+    assert_true(s->weights.count == 0 && !s->weights.items);
 }
 
 static void rows_without_values_have_their_defaults(void **state)
@@ -166,8 +169,12 @@ static void mistakes_are_named_with_place_and_remedy(void **state)
         {"sizes: 1 2", 1, "\"sizes\" has \"1\", must be a list of whole numbers"},
         {"sizes: \"[1\"", 1, "\"sizes\" has \"[1\", must be"},
         {"sizes: \"1]\"", 1, "\"sizes\" has \"1\", must be"},
+        {"weights: [1, x]", 1, "item 2 of \"weights\" is x, must be a number"},
+        {"weights: [1, -0.5]", 1, "\"weights\" is -0.5, must be between 0 and 9"},
+        {"weights: [.nan]", 1, "\"weights\" is nan, must be a finite number"},
+        {"weights: 1;2", 1, "\"weights\" has \"1;2\", must be a list of numbers"},
         {"a: 1", 1, "r.yaml:1:1: \"a\" is not known, there are epochs, any, dropout"},
-        {"x: {}\n", 1, "dims and type"},
+        {"x: {}\n", 1, "weights and type"},
         {"lr: 1\nepoch: 3", 2, "r.yaml:2:1: \"epoch\" is not known, did you mean \"epochs\"?"},
         {"tpye: x", 1, "did you mean \"type\"?"},
         {"- epochs", 1, "r.yaml:1:1: expected a map of options, found a list"},
@@ -213,6 +220,7 @@ static void flags_set_one_row(void **state)
         {8, "hard|all", "must be hard, semi_hard or all"},
         {9, "5,6", NULL},
         {9, "5,1001", "\"sizes\" is 1001, must be between 1 and 1000"},
+        {11, "0.5, 1e-1", NULL},
         {9, "five", "\"sizes\" has \"five\", must be a list of whole numbers"},
     };
     settings s = {0};
@@ -229,6 +237,7 @@ static void flags_set_one_row(void **state)
     assert_string_equal(s.path, "any thing");
     assert_int_equal(s.miner, 0);
     assert_true(s.sizes.count == 2 && s.sizes.items[1] == 6);
+    assert_true(s.weights.count == 2 && s.weights.items[0] == 0.5 && s.weights.items[1] == 0.1);
 }
 
 static void what_is_written_is_read_back(void **state)
@@ -236,14 +245,15 @@ static void what_is_written_is_read_back(void **state)
     (void)state;
     settings s, back;
     akin_error e = {0};
-    parse(&s, "{any: -9223372036854775808, lr: 0.1, path: null, miner: all, sizes: [3, 2]}", &e);
+    parse(&s, "{any: -9223372036854775808, lr: 0.1, path: null, miner: all, sizes: [3, 2], "
+              "weights: [0.5, 2]}", &e);
     ak_value *map = ak_value_new_map(arena);
     assert_int_equal(ak_options_write(rows, &s, map, arena, NULL), AKIN_OK);
     char *json = ak_json_write(map, 0);
     assert_string_equal(json, "{\"epochs\": 3, \"any\": -9223372036854775808, \"dropout\": 0.0, "
                               "\"lr\": 0.1, \"margin\": 0.5, \"shuffle\": true, \"path\": null, "
                               "\"none\": null, \"miner\": \"all\", \"sizes\": [3, 2], "
-                              "\"dims\": [64, 32]}");
+                              "\"dims\": [64, 32], \"weights\": [0.5, 2.0]}");
     assert_int_equal(parse(&back, json, &e), AKIN_OK);
     assert_true(back.any == s.any && back.lr == s.lr && back.miner == 2 && !back.path);
     assert_true(back.sizes.count == 2 && back.sizes.items[1] == 2 && back.dims.count == 2);

@@ -10,6 +10,8 @@ enum { DIM = 6, SAMPLES = 80, GROUPS = 5 };
 
 static akin_context *context;
 static char told_lines[4096]; /* warnings */
+static int stop_at; /* the step after which the run is interrupted; 0: none */
+static volatile int interrupt;
 
 static void listen(void *user, akin_message_kind kind, double fraction, const char *text)
 {
@@ -47,6 +49,7 @@ static int set_up(void **state)
         return -1;
     akin_context_on_message(context, listen, NULL);
     *told_lines = 0;
+    stop_at = interrupt = 0;
     write_samples("train.jsonl", 1);
     write_samples("validation.jsonl", 2);
     return 0;
@@ -74,6 +77,12 @@ static akin_status open_recipe(akin_recipe **out, const char *loss, akin_error *
     return akin_recipe_open(out, context, path, NULL, 0, error);
 }
 
+static void count_steps(void *user, akin_training *t)
+{
+    (void)user;
+    interrupt = akin_training_step(t) == stop_at;
+}
+
 /* A run of the recipe; `steps` 0: to its end. */
 static akin_status run(akin_model **model, const char *loss, const char *checkpoint, bool resume,
                        int64_t steps, akin_error *error)
@@ -89,6 +98,8 @@ static akin_status run(akin_model **model, const char *loss, const char *checkpo
     trainer.checkpoint = checkpoint;
     trainer.resume = resume;
     trainer.max_steps = steps ? steps : trainer.max_steps;
+    const akin_callback callback = {.size = sizeof callback, .on_step_end = count_steps};
+    AK_TRY(akin_trainer_add_callback(&trainer, callback, error));
     akin_status status = akin_recipe_loaders(recipe, &train, &validation, error);
     if (!status)
         status = akin_fit(model, context, &trainable, &trainer, train, validation, &summary, error);
@@ -153,11 +164,109 @@ static void losses_without_parameters_leave_no_file(void **state)
     akin_memory_free(json);
 }
 
+static void parts_of_a_sum_are_saved_by_their_place(void **state)
+{
+    (void)state;
+    akin_model *model;
+    assert_ok(run(&model, "{type: sum, losses: [supcon, center], weights: [1, 0.1]}", NULL, false, 0,
+                  told));
+    assert_ok(akin_model_save(model, test_path("model"), false, told));
+    akin_model_free(model);
+    check_loss_file("model", "center", "1.classes");
+    assert_string_equal(told_lines, "");
+}
+
+/* ---- what is told ---- */
+
+static void losses_that_collapse_alone_are_told(void **state)
+{
+    (void)state;
+    static const char *const losses[] = {"{type: center}", "{type: sum, losses: center}",
+                                         "{type: matryoshka, loss: center, dims: [6, 2]}"};
+    for (size_t i = 0; i < sizeof losses / sizeof *losses; i++) {
+        akin_model *model;
+        *told_lines = 0;
+        assert_ok(run(&model, losses[i], NULL, false, 1, told));
+        assert_non_null(strstr(told_lines, "alone it makes all vectors one"));
+        akin_model_free(model);
+    }
+}
+
+static void mistakes_in_recipes_have_their_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *loss, *part;
+    } table[] = {
+        {"{type: sum, losses: [supcon, cosent]}", "recipe.yaml:7: sum: the loss \"cosent\" learns"},
+        {"{type: sum, losses: [supcon, nonsense]}", "recipe.yaml:7:36: there is no loss"},
+        {"{type: sum, losses: [cosent]}", "recipe.yaml:7: the loss \"sum\" learns from pairs"},
+        {"{type: matryoshka, loss: supcon}", "recipe.yaml:7: matryoshka: \"dims\" is empty"},
+        {"{type: tripletts}", "recipe.yaml:7: there is no loss \"tripletts\"; did you mean"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        akin_recipe *recipe;
+        akin_error error = {0};
+        assert_int_not_equal(open_recipe(&recipe, table[i].loss, &error), AKIN_OK);
+        if (!strstr(error.message, table[i].part))
+            fail_msg("message \"%s\" lacks \"%s\"", error.message, table[i].part);
+        assert_int_equal(error.line, 7);
+    }
+}
+
+/* ---- resumed ---- */
+
+static void vectors_of(const akin_model *model, float *out)
+{
+    const akin_object objects[] = {akin_text("1 2 3 4 5 6"), akin_text("-1 0.5 0 0 2 1")};
+    assert_int_equal(akin_model_dim(model), DIM);
+    assert_ok(akin_model_encode(model, objects, 2, out, told));
+}
+
+static void interrupted_runs_go_on_as_if_they_were_not(void **state)
+{
+    (void)state;
+    static const char *const losses[] = {
+        "{type: sum, losses: [supcon, center], weights: [1, 0.1]}",
+        "{type: matryoshka, loss: {type: cosface, scale: 8}, dims: [6, 3]}",
+    };
+    akin_context_on_interrupt(context, &interrupt);
+    for (size_t i = 0; i < sizeof losses / sizeof *losses; i++) {
+        akin_model *model;
+        float whole[2 * DIM], resumed[2 * DIM];
+        stop_at = 0;
+        assert_ok(run(&model, losses[i], NULL, false, 0, told));
+        vectors_of(model, whole);
+        akin_model_free(model);
+        for (stop_at = 1; stop_at < 14; stop_at += 6) {
+            akin_error error = {0};
+            ak_remove_tree(test_path("kept"));
+            assert_int_equal(run(&model, losses[i], test_path("kept"), false, 0, &error),
+                             AKIN_ERR_INTERRUPTED);
+            akin_model_free(model);
+            interrupt = 0;
+            int before = stop_at;
+            stop_at = 0;
+            assert_ok(run(&model, losses[i], test_path("kept"), true, 0, told));
+            stop_at = before;
+            vectors_of(model, resumed);
+            akin_model_free(model);
+            if (memcmp(whole, resumed, sizeof whole))
+                fail_msg("%s: other bits after %d steps", losses[i], stop_at);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(losses_are_saved_with_their_labels, set_up, tear_down),
         cmocka_unit_test_setup_teardown(losses_without_parameters_leave_no_file, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(parts_of_a_sum_are_saved_by_their_place, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(losses_that_collapse_alone_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(mistakes_in_recipes_have_their_line, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(interrupted_runs_go_on_as_if_they_were_not, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

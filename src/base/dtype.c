@@ -93,3 +93,26 @@ bool ak_tensor_convert(const ak_tensor *tensor, float *out)
         return false;
     }
 }
+
+void ak_tensor_replace(ak_tensor *tensor, const float *values)
+{
+    tensor->dtype = AK_DTYPE_F32;
+    tensor->size = (size_t)tensor->count * sizeof *values;
+    tensor->data = values;
+}
+
+bool ak_tensor_holds(const ak_tensor *tensor, const float *values)
+{
+    float part[1024];
+    const size_t width = ak_dtype_size(tensor->dtype);
+    for (int64_t i = 0; i < tensor->count; i += 1024) {
+        ak_tensor piece = {.dtype = tensor->dtype,
+                           .count = tensor->count - i < 1024 ? tensor->count - i : 1024,
+                           .data = (const char *)tensor->data + (size_t)i * width};
+        piece.size = (size_t)piece.count * width;
+        if (!ak_tensor_convert(&piece, part) ||
+            memcmp(part, values + i, (size_t)piece.count * sizeof *part) != 0)
+            return false;
+    }
+    return true;
+}

@@ -2,6 +2,7 @@
 #include <xxhash.h>
 
 #include "base/hash.h"
+#include "base/memory.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,33 @@ ak_hash ak_hash_bytes(const void *data, size_t size)
 akin_hash akin_hash_bytes(const void *data, size_t size)
 {
     return ak_hash_bytes(data, size);
+}
+
+struct ak_hasher {
+    XXH3_state_t state;
+};
+
+akin_status ak_hasher_create(ak_hasher **out, akin_error *error)
+{
+    *out = ak_calloc(1, sizeof **out);
+    if (!*out)
+        return ak_fail_memory(error);
+    XXH3_128bits_reset(&(*out)->state);
+    return AKIN_OK;
+}
+
+void ak_hasher_put(ak_hasher *hasher, const void *data, size_t size)
+{
+    XXH3_128bits_update(&hasher->state, data, size);
+}
+
+ak_hash ak_hasher_end(ak_hasher *hasher)
+{
+    if (!hasher)
+        return (ak_hash){0};
+    XXH128_hash_t h = XXH3_128bits_digest(&hasher->state);
+    ak_free(hasher);
+    return (ak_hash){.low = h.low64, .high = h.high64};
 }
 
 ak_hash ak_hash_text(const char *text)

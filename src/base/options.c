@@ -1,20 +1,12 @@
 /* Option rows: defaults, parsing from a map or from a flag's text, and writing back. */
-#include "base/options.h"
-
-#include "base/text.h"
+#include "base/options_lists.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Where a value came from, for messages. */
-typedef struct source {
-    const char *name;
-    int line, column;
-} source;
-
-#define FAIL(row, from, error, ...)                                                                \
-    ak_fail_place(error, AKIN_ERR_ARGUMENT, (from)->name, (from)->line, (from)->column, __VA_ARGS__)
+typedef ak_option_source source;
+#define FAIL AK_OPTION_FAIL
 
 static void *member(const akin_option *row, void *options)
 {
@@ -23,22 +15,22 @@ static void *member(const akin_option *row, void *options)
 
 /* ---- what a row accepts ---- */
 
-static bool has_limits(const akin_option *row)
+bool ak_option_has_limits(const akin_option *row)
 {
     return row->minimum != 0 || row->maximum != 0;
 }
 
-static akin_status check_limits(const akin_option *row, double number, const source *from,
-                                akin_error *error)
+akin_status ak_option_check_limits(const akin_option *row, double number, const source *from,
+                                   akin_error *error)
 {
     char value[32], low[32], high[32];
     if (isfinite(number) &&
-        (!has_limits(row) || (number >= row->minimum && number <= row->maximum)))
+        (!ak_option_has_limits(row) || (number >= row->minimum && number <= row->maximum)))
         return AKIN_OK;
     ak_double_to_text(number, value);
     ak_double_to_text(row->minimum, low);
     ak_double_to_text(row->maximum, high);
-    if (!has_limits(row) || isnan(number))
+    if (!ak_option_has_limits(row) || isnan(number))
         return FAIL(row, from, error, "\"%s\" is %s, must be a finite number", row->name, value);
     if (isinf(row->maximum) || row->maximum >= 0x1p62)
         return FAIL(row, from, error, "\"%s\" is %s, must be at least %s", row->name, value, low);
@@ -93,8 +85,8 @@ static akin_status set_choice(const akin_option *row, void *options, const char 
 static akin_status set_int(const akin_option *row, void *options, int64_t number,
                            const source *from, akin_error *error)
 {
-    if (has_limits(row))
-        AK_TRY(check_limits(row, (double)number, from, error));
+    if (ak_option_has_limits(row))
+        AK_TRY(ak_option_check_limits(row, (double)number, from, error));
     *(int64_t *)member(row, options) = number;
     return AKIN_OK;
 }
@@ -102,7 +94,7 @@ static akin_status set_int(const akin_option *row, void *options, int64_t number
 static akin_status set_float(const akin_option *row, void *options, double number,
                              const source *from, akin_error *error)
 {
-    AK_TRY(check_limits(row, number, from, error));
+    AK_TRY(ak_option_check_limits(row, number, from, error));
     *(double *)member(row, options) = number;
     return AKIN_OK;
 }
@@ -117,7 +109,7 @@ static akin_status set_string(const akin_option *row, void *options, const char 
     return AKIN_OK;
 }
 
-static const char *type_name(akin_option_type type)
+const char *ak_option_type_name(akin_option_type type)
 {
     switch (type) {
     case AKIN_OPTION_INT:
@@ -128,6 +120,8 @@ static const char *type_name(akin_option_type type)
         return "true or false";
     case AKIN_OPTION_INTS:
         return "a list of whole numbers";
+    case AKIN_OPTION_FLOATS:
+        return "a list of numbers";
     case AKIN_OPTION_CLASSES:
         return "a class, a list or a map of classes";
     default:
@@ -135,82 +129,13 @@ static const char *type_name(akin_option_type type)
     }
 }
 
-static bool value_to_int(const ak_value *v, int64_t *number)
+bool ak_option_value_to_int(const ak_value *v, int64_t *number)
 {
     bool whole = v->kind == AK_INT || /* 1e3 is a whole number too */
                  (v->kind == AK_FLOAT && fabs(v->number) <= 0x1p53 && v->number == rint(v->number));
     if (whole)
         *number = v->kind == AK_INT ? v->integer : (int64_t)v->number;
     return whole;
-}
-
-/* ---- lists ---- */
-
-static akin_status wrong_item(const akin_option *row, int64_t place, const char *found,
-                              const source *from, akin_error *error)
-{
-    return FAIL(row, from, error, "item %lld of \"%s\" is %.80s, must be a whole number",
-                (long long)place, row->name, found);
-}
-
-static akin_status new_list(int64_t **items, int64_t count, akin_arena *arena, akin_error *error)
-{
-    *items = count ? ak_arena_new(arena, int64_t, count) : NULL;
-    return count && !*items ? ak_fail_memory(error) : AKIN_OK;
-}
-
-static akin_status set_list(const akin_option *row, void *options, const int64_t *items,
-                            int64_t count, const source *from, akin_error *error)
-{
-    for (int64_t i = 0; i < count && has_limits(row); i++)
-        AK_TRY(check_limits(row, (double)items[i], from, error));
-    *(akin_ints *)member(row, options) = (akin_ints){items, count};
-    return AKIN_OK;
-}
-
-/* A list, or a number that stands for a list of itself. */
-static akin_status set_list_value(const akin_option *row, void *options, const ak_value *v,
-                                  const source *from, akin_arena *arena, akin_error *error)
-{
-    bool list = v->kind == AK_LIST;
-    int64_t *items, count = list ? v->count : 1, i = 0;
-    AK_TRY(new_list(&items, count, arena, error));
-    for (const ak_value *item = list ? v->first : v; item; item = list ? item->next : NULL)
-        if (!value_to_int(item, &items[i++]))
-            return wrong_item(row, i,
-                              item->string && item->kind == AK_STRING
-                                  ? item->string
-                                  : ak_value_kind_name(item->kind),
-                              from, error);
-    return set_list(row, options, items, count, from, error);
-}
-
-/* "512,256", also in brackets and with spaces. */
-static akin_status set_list_text(const akin_option *row, void *options, const char *text,
-                                 const source *from, akin_arena *arena, akin_error *error)
-{
-    const char *end = text + strlen(text);
-    if (*text == '[' && end[-1] == ']') {
-        text++;
-        end--;
-    }
-    int64_t *items, count = 0;
-    bool empty = text + strspn(text, " ") >= end;
-    for (const char *p = text; !empty && p < end; p++)
-        count += *p == ',' || p == text;
-    AK_TRY(new_list(&items, count, arena, error));
-    for (int64_t i = 0; i < count; i++) {
-        char number[32];
-        text += strspn(text, " ");
-        size_t size = strcspn(text, ", ]"), after = size + strspn(text + size, " ");
-        bool short_enough = size < sizeof number && (text[after] == ',' || text + after == end);
-        snprintf(number, sizeof number, "%.*s", (int)(short_enough ? size : 0), text);
-        if (!ak_text_to_int(number, &items[i]))
-            return FAIL(row, from, error, "\"%s\" has \"%.*s\", must be %s", row->name,
-                        (int)(size < 80 ? size : 80), text, type_name(row->type));
-        text += after + 1;
-    }
-    return set_list(row, options, items, count, from, error);
 }
 
 /* ---- defaults, and values given as text ---- */
@@ -241,12 +166,13 @@ static akin_status set_text(const akin_option *row, void *options, const char *t
     case AKIN_OPTION_CHOICE:
         return set_choice(row, options, text, from, error);
     case AKIN_OPTION_INTS:
-        return set_list_text(row, options, text, from, arena, error);
+    case AKIN_OPTION_FLOATS:
+        return ak_option_list_text(row, options, text, from, arena, error);
     case AKIN_OPTION_CLASSES:
         break; /* only a tree says what they are */
     }
     return FAIL(row, from, error, "\"%s\" is \"%s\", must be %s", row->name, text,
-                type_name(row->type));
+                ak_option_type_name(row->type));
 }
 
 akin_status ak_option_set(const akin_option *row, void *options, const char *text,
@@ -264,6 +190,8 @@ akin_status ak_options_defaults(const akin_option *rows, void *options, akin_are
             *(const char **)member(row, options) = row->default_text;
         else if (row->type == AKIN_OPTION_INTS && !row->default_text)
             *(akin_ints *)member(row, options) = (akin_ints){0};
+        else if (row->type == AKIN_OPTION_FLOATS && !row->default_text)
+            *(akin_floats *)member(row, options) = (akin_floats){0};
         else if (row->type == AKIN_OPTION_CLASSES) /* of a default: by ak_options_read */
             *(akin_classes *)member(row, options) = (akin_classes){0};
         else
@@ -279,9 +207,9 @@ static akin_status wrong_kind(const akin_option *row, const ak_value *v, const s
 {
     if (v->kind == AK_STRING)
         return FAIL(row, from, error, "\"%s\" is \"%.80s\", must be %s", row->name, v->string,
-                    type_name(row->type));
+                    ak_option_type_name(row->type));
     return FAIL(row, from, error, "\"%s\" is %s, must be %s", row->name,
-                ak_value_kind_name(v->kind), type_name(row->type));
+                ak_value_kind_name(v->kind), ak_option_type_name(row->type));
 }
 
 static akin_status set_value(const ak_option_reader *reader, const akin_option *row, void *options,
@@ -293,7 +221,7 @@ static akin_status set_value(const ak_option_reader *reader, const akin_option *
     int64_t whole;
     switch (row->type) {
     case AKIN_OPTION_INT:
-        if (value_to_int(v, &whole))
+        if (ak_option_value_to_int(v, &whole))
             return set_int(row, options, whole, from, error);
         break;
     case AKIN_OPTION_FLOAT:
@@ -319,10 +247,11 @@ static akin_status set_value(const ak_option_reader *reader, const akin_option *
             return set_choice(row, options, v->string, from, error);
         break;
     case AKIN_OPTION_INTS:
+    case AKIN_OPTION_FLOATS:
         if (v->kind == AK_STRING && strlen(v->string) == v->size)
-            return set_list_text(row, options, v->string, from, arena, error);
+            return ak_option_list_text(row, options, v->string, from, arena, error);
         if (v->kind == AK_LIST || numeric)
-            return set_list_value(row, options, v, from, arena, error);
+            return ak_option_list_value(row, options, v, from, arena, error);
         break;
     case AKIN_OPTION_CLASSES:
         return ak_option_classes_read(reader, row, member(row, options), v, error);
@@ -437,15 +366,14 @@ akin_status ak_options_check(const akin_option *rows, const void *options, akin_
     source from = {0};
     for (const akin_option *row = rows; row && row->name; row++) {
         const void *p = (const char *)options + row->offset;
-        const akin_ints *list = p;
-        if (row->type == AKIN_OPTION_INT && has_limits(row))
-            AK_TRY(check_limits(row, (double)*(const int64_t *)p, &from, error));
+        if (row->type == AKIN_OPTION_INT && ak_option_has_limits(row))
+            AK_TRY(ak_option_check_limits(row, (double)*(const int64_t *)p, &from, error));
         else if (row->type == AKIN_OPTION_FLOAT)
-            AK_TRY(check_limits(row, *(const double *)p, &from, error));
+            AK_TRY(ak_option_check_limits(row, *(const double *)p, &from, error));
         else if (row->type == AKIN_OPTION_CHOICE)
             AK_TRY(check_choice(row, *(const int *)p, error));
-        for (int64_t i = 0; row->type == AKIN_OPTION_INTS && has_limits(row) && i < list->count; i++)
-            AK_TRY(check_limits(row, (double)list->items[i], &from, error));
+        else if (row->type == AKIN_OPTION_INTS || row->type == AKIN_OPTION_FLOATS)
+            AK_TRY(ak_option_list_check(row, p, &from, error));
     }
     return AKIN_OK;
 }
@@ -460,16 +388,6 @@ static const ak_value *write_choice(const akin_option *row, int number, ak_value
         start = strchrnul(start, '|') + 1;
     const char *text = ak_arena_copy(arena, start, (size_t)(strchrnul(start, '|') - start));
     return text ? ak_value_add_string(arena, map, row->name, text) : NULL;
-}
-
-static const ak_value *write_list(const akin_option *row, const akin_ints *list, ak_value *map,
-                                  akin_arena *arena)
-{
-    ak_value *written = ak_value_add(arena, map, row->name, AK_LIST);
-    for (int64_t i = 0; i < list->count; i++)
-        if (!ak_value_add_int(arena, written, NULL, list->items[i]))
-            return NULL;
-    return written;
 }
 
 akin_status ak_options_write(const akin_option *rows, const void *options, ak_value *map,
@@ -495,7 +413,8 @@ akin_status ak_options_write(const akin_option *rows, const void *options, ak_va
             written = write_choice(row, *(const int *)p, map, arena);
             break;
         case AKIN_OPTION_INTS:
-            written = write_list(row, p, map, arena);
+        case AKIN_OPTION_FLOATS:
+            written = ak_option_list_write(row, p, map, arena);
             break;
         case AKIN_OPTION_CLASSES:
             AK_TRY(ak_option_classes_write(row->name, p, map, arena, error));

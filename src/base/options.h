@@ -46,6 +46,10 @@ akin_status ak_option_classes_read(const ak_option_reader *reader, const akin_op
 akin_status ak_option_classes_write(const char *key, const akin_classes *classes, ak_value *map,
                                     akin_arena *arena, akin_error *error);
 
+/* Whether a class has a function that came after its struct's first version. */
+#define AK_CLASS_HAS(type, member)                                                                 \
+    ((type)->size >= offsetof(__typeof__(*(type)), member) + sizeof (type)->member && (type)->member)
+
 /* One row from text (a flag's argument). */
 akin_status ak_option_set(const akin_option *row, void *options, const char *text,
                           akin_arena *arena, akin_error *error);

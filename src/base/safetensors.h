@@ -7,6 +7,7 @@
 #ifndef AK_BASE_SAFETENSORS_H
 #define AK_BASE_SAFETENSORS_H
 
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/value.h"
 
@@ -74,6 +75,11 @@ akin_status ak_tensor_floats(const float **out, const ak_safetensors *file, cons
 /* F32, F64, F16 and BF16 to float32, rounded to nearest; false for other types. */
 bool ak_tensor_convert(const ak_tensor *tensor, float *out);
 
+/* The tensor with other values, as float32; they are not copied. */
+void ak_tensor_replace(ak_tensor *tensor, const float *values);
+/* Are these the tensor's values (of any float type)? */
+bool ak_tensor_holds(const ak_tensor *tensor, const float *values);
+
 /* Writing, atomic as every file (base/file.h): declare the tensors (name, dtype, rank, shape; the
    other members are not read), put their bytes in that order in pieces of any size, commit. The
    data starts at a multiple of 64 bytes, and tensors follow each other without a gap: declare the
@@ -89,5 +95,8 @@ void ak_safetensors_abort(ak_safetensors_writer *writer); /* accepts NULL */
 /* All at once, from tensors[i].data. */
 akin_status ak_safetensors_write(const char *path, const ak_tensor *tensors, int64_t count,
                                  const char *const *metadata, akin_error *error);
+/* ak_hash_bytes of the file that ak_safetensors_write would write. */
+akin_status ak_safetensors_hash(ak_hash *out, const ak_tensor *tensors, int64_t count,
+                                const char *const *metadata, akin_error *error);
 
 #endif

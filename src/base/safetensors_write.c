@@ -75,22 +75,33 @@ static akin_status build_header(ak_value **out, akin_arena *arena, const char *p
     return failed ? ak_fail_memory(error) : AKIN_OK;
 }
 
-static akin_status put_header(ak_writer *file, const ak_value *header, akin_error *error)
+/* What stands before the data: length, JSON, spaces up to the alignment. Free *out. */
+static akin_status header_bytes(char **out, size_t *size, const ak_value *header,
+                                akin_error *error)
 {
-    static const char spaces[DATA_ALIGNMENT + 1] =
-        "                                                                ";
     char *text = ak_json_write(header, 0);
     if (!text)
         return ak_fail_memory(error);
     size_t length = strlen(text);
-    size_t padding = (DATA_ALIGNMENT - (8 + length) % DATA_ALIGNMENT) % DATA_ALIGNMENT;
-    uint64_t total = length + padding;
-    akin_status status = ak_writer_put(file, &total, sizeof total, error);
-    if (!status)
-        status = ak_writer_put(file, text, length, error);
-    if (!status)
-        status = ak_writer_put(file, spaces, padding, error);
+    *size = (8 + length + DATA_ALIGNMENT - 1) / DATA_ALIGNMENT * DATA_ALIGNMENT;
+    uint64_t total = *size - 8;
+    *out = ak_alloc(*size);
+    if (*out) {
+        memcpy(*out, &total, sizeof total);
+        memcpy(*out + 8, text, length);
+        memset(*out + 8 + length, ' ', *size - 8 - length);
+    }
     ak_free(text);
+    return *out ? AKIN_OK : ak_fail_memory(error);
+}
+
+static akin_status put_header(ak_writer *file, const ak_value *header, akin_error *error)
+{
+    char *bytes;
+    size_t size;
+    AK_TRY(header_bytes(&bytes, &size, header, error));
+    akin_status status = ak_writer_put(file, bytes, size, error);
+    ak_free(bytes);
     return status;
 }
 
@@ -161,4 +172,31 @@ akin_status ak_safetensors_write(const char *path, const ak_tensor *tensors, int
         }
     }
     return ak_safetensors_commit(writer, error);
+}
+
+akin_status ak_safetensors_hash(ak_hash *out, const ak_tensor *tensors, int64_t count,
+                                const char *const *metadata, akin_error *error)
+{
+    akin_arena *arena;
+    ak_value *header = NULL;
+    ak_hasher *hasher = NULL;
+    char *bytes = NULL;
+    size_t size;
+    AK_TRY(ak_arena_create(&arena, error));
+    akin_status status = build_header(&header, arena, "tensors", tensors, count, metadata, &size,
+                                      error);
+    if (!status)
+        status = header_bytes(&bytes, &size, header, error);
+    if (!status)
+        status = ak_hasher_create(&hasher, error);
+    if (!status)
+        ak_hasher_put(hasher, bytes, size);
+    for (int64_t i = 0; i < count && !status; i++) {
+        tensor_bytes(tensors + i, &size);
+        ak_hasher_put(hasher, tensors[i].data, size);
+    }
+    *out = ak_hasher_end(hasher);
+    ak_free(bytes);
+    ak_arena_free(arena);
+    return status;
 }

@@ -5,11 +5,13 @@
 
 #include <string.h>
 
+/* Trained in this process, or loaded and trained before. */
 static bool any_trained(const akin_model *model)
 {
     bool trained = false;
     for (int i = 0; i < model->encoder_count; i++)
-        trained |= ak_encoder_trainable(model->encoders[i].encoder);
+        trained |= ak_encoder_trainable(model->encoders[i].encoder) ||
+                   ak_value_get_bool(model->encoders[i].encoder->given, "trainable", false);
     return trained;
 }
 

@@ -19,10 +19,10 @@ int64_t ak_attention_scratch(int64_t tokens, int64_t head_dim)
 }
 
 /* Scores (rows of `width`, a multiple of 16) become weights, exp(score - largest), 0 past `tokens`;
-   factors[i] is one over the sum of row i's; lse[i] (unless NULL) scale times the largest score. The rows of the output, being shorter, take it. */
+   factors[i] is one over the sum of row i's; lse[i] (unless NULL) scale times the largest score.
+   The rows of the output, being shorter, take it. */
 AK_KERNEL static void weigh_scores(float *scores, int64_t rows, int64_t tokens, int64_t width,
-                                   float scale, const float *position, float *factors,
-                                   float *lse)
+                                   float scale, const float *position, float *factors, float *lse)
 {
     for (int64_t i = 0; i < rows; i++, scores += width) {
         float lanes[16], largest = -INFINITY;
@@ -49,8 +49,8 @@ AK_KERNEL static void weigh_scores(float *scores, int64_t rows, int64_t tokens, 
     }
 }
 
-/* For training: lse[i] = log(sum of exp(scale score)), and some of the weights become 0. The sums in
-   `factors` are of all weights. */
+/* For training: lse[i] = log(sum of exp(scale score)), and some of the weights become 0. The sums
+   in `factors` are of all weights. */
 AK_KERNEL static void drop_weights(float *scores, int64_t rows, int64_t tokens, int64_t width,
                                    const float *factors, const ak_drop *drop, float *lse)
 {
@@ -101,8 +101,7 @@ void ak_tiles_of_panels(const ak_tile_kernel *kernel, const float *x, int64_t ld
                     width);
 }
 
-void ak_pack_transposed(const float *x, int64_t ld, int64_t tokens, int64_t head_dim,
-                        float *panels)
+void ak_pack_transposed(const float *x, int64_t ld, int64_t tokens, int64_t head_dim, float *panels)
 {
     for (int64_t j = 0; j < tokens; j += AK_PANEL)
         ak_pack_f32(x + j * ld, 1, ld, head_dim, tokens - j < AK_PANEL ? tokens - j : AK_PANEL,
@@ -166,16 +165,33 @@ void ak_attention(const float *q, const float *k, const float *v, int64_t ld, in
                   int64_t head_dim, float scale, const float *position, float *out, int64_t ldo,
                   float *scratch)
 {
-    const attention a = {.q = q, .k = k, .v = v, .ld = ld, .tokens = tokens, .head_dim = head_dim,
-                         .scale = scale, .position = position, .out = out, .ldo = ldo};
+    const attention a = {.q = q,
+                         .k = k,
+                         .v = v,
+                         .ld = ld,
+                         .tokens = tokens,
+                         .head_dim = head_dim,
+                         .scale = scale,
+                         .position = position,
+                         .out = out,
+                         .ldo = ldo};
     attend(&a, scratch);
 }
 
 void ak_attention_train(const float *q, const float *k, const float *v, int64_t ld, int64_t tokens,
-                        int64_t head_dim, float scale, const ak_drop *drop, float *out,
-                        int64_t ldo, float *lse, float *scratch)
+                        int64_t head_dim, float scale, const ak_drop *drop, float *out, int64_t ldo,
+                        float *lse, float *scratch)
 {
-    const attention a = {.q = q, .k = k, .v = v, .ld = ld, .tokens = tokens, .head_dim = head_dim,
-                         .scale = scale, .drop = drop, .out = out, .ldo = ldo, .lse = lse};
+    const attention a = {.q = q,
+                         .k = k,
+                         .v = v,
+                         .ld = ld,
+                         .tokens = tokens,
+                         .head_dim = head_dim,
+                         .scale = scale,
+                         .drop = drop,
+                         .out = out,
+                         .ldo = ldo,
+                         .lse = lse};
     attend(&a, scratch);
 }

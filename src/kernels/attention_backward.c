@@ -1,5 +1,6 @@
 /* Gradients of the attention of one sequence and one head (Dao et al., 2022, without their blocks:
-   a text is short). With P = exp(scale q k^T - lse), M the mask of dropout and its scale, O = (P M) v:
+   a text is short). With P = exp(scale q k^T - lse), M the mask of dropout and its scale, O = (P M)
+   v:
 
        delta_i = dO_i . O_i                          (= sum_j P_ij M_ij dO_i . v_j)
        dv = (P M)^T dO
@@ -17,22 +18,22 @@
 #include <string.h>
 
 typedef struct buffers {
-    float *queries, *outputs;                  /* panels of q and dO, transposed */
-    float *rest_dout, *rest_q, *rest_k;        /* their last columns, see ak_pack_rest */
-    float *lse, *delta;                        /* of all queries, of `width` columns */
-    float *slopes;                             /* dS^T, tokens x width */
-    float *weights, *tile;                     /* rows of a tile x width */
+    float *queries, *outputs;           /* panels of q and dO, transposed */
+    float *rest_dout, *rest_q, *rest_k; /* their last columns, see ak_pack_rest */
+    float *lse, *delta;                 /* of all queries, of `width` columns */
+    float *slopes;                      /* dS^T, tokens x width */
+    float *weights, *tile;              /* rows of a tile x width */
 } buffers;
 
 /* Lays the buffers out from `memory`, or only counts (NULL): floats. */
 static int64_t lay_out(int64_t tokens, int64_t head_dim, float *memory, buffers *b)
 {
     int64_t width = ak_panel_width(tokens), rest = head_dim % AK_PANEL ? width * AK_PANEL : 0;
-    float **const place[] = {&b->queries, &b->outputs, &b->rest_dout, &b->rest_q, &b->rest_k,
-                             &b->lse, &b->delta, &b->slopes, &b->weights, &b->tile};
-    const int64_t size[] = {width * head_dim, width * head_dim, rest, rest, rest,
-                            width, width, tokens * width, AK_TILE_ROWS * width,
-                            AK_TILE_ROWS * width};
+    float **const place[] = {&b->queries, &b->outputs, &b->rest_dout, &b->rest_q,  &b->rest_k,
+                             &b->lse,     &b->delta,   &b->slopes,    &b->weights, &b->tile};
+    const int64_t size[] = {
+        width * head_dim,     width * head_dim,    rest, rest, rest, width, width, tokens * width,
+        AK_TILE_ROWS * width, AK_TILE_ROWS * width};
     int64_t used = 0;
     for (int i = 0; i < 10; i++) {
         if (memory)
@@ -48,7 +49,8 @@ int64_t ak_attention_backward_scratch(int64_t tokens, int64_t head_dim)
     return lay_out(tokens, head_dim, NULL, &unused);
 }
 
-/* Rows of scores become P M in `weights`; rows of dO v^T become dS^T in `slopes`. First key `first`.
+/* Rows of scores become P M in `weights`; rows of dO v^T become dS^T in `slopes`. First key
+ * `first`.
  */
 AK_KERNEL static void slopes_of_tile(const ak_attention_gradient *a, const buffers *b,
                                      int64_t first, int64_t rows, int64_t width)
@@ -76,8 +78,8 @@ AK_KERNEL static void dropped_slopes_of_tile(const ak_attention_gradient *a, con
         float *restrict slope = b->slopes + (first + r) * width;
         for (int64_t i = 0; i < a->tokens; i++) {
             float p = ak_elementary_weight(weight[i] * a->scale - lse[i]);
-            uint32_t hash = ak_drop_hash((uint32_t)(first + r), (uint32_t)bits[i],
-                                         (uint32_t)(bits[i] >> 32));
+            uint32_t hash =
+                ak_drop_hash((uint32_t)(first + r), (uint32_t)bits[i], (uint32_t)(bits[i] >> 32));
             float keep = hash >= a->drop->threshold ? a->drop->scale : 0;
             slope[i] = p * (keep * slope[i] - delta[i]) * a->scale;
             weight[i] = p * keep;
@@ -100,8 +102,8 @@ static void prepare(const ak_attention_gradient *a, const buffers *b, int64_t wi
 }
 
 /* dk and dv of keys first .. first + rows. */
-static void key_tile(const ak_attention_gradient *a, const buffers *b,
-                     const ak_tile_kernel *kernel, int64_t first, int64_t rows, int64_t width)
+static void key_tile(const ak_attention_gradient *a, const buffers *b, const ak_tile_kernel *kernel,
+                     int64_t first, int64_t rows, int64_t width)
 {
     float *slopes = b->slopes + first * width;
     ak_tiles_of_panels(kernel, a->k + first * a->ld, a->ld, rows, a->head_dim, b->queries, width,
@@ -114,8 +116,8 @@ static void key_tile(const ak_attention_gradient *a, const buffers *b,
         slopes_of_tile(a, b, first, rows, width);
     ak_tiles_of_columns(kernel, b->weights, width, rows, a->tokens, a->dout, a->ldo, a->head_dim,
                         b->rest_dout, a->dv + first * a->ldg, a->ldg);
-    ak_tiles_of_columns(kernel, slopes, width, rows, a->tokens, a->q, a->ld, a->head_dim,
-                        b->rest_q, a->dk + first * a->ldg, a->ldg);
+    ak_tiles_of_columns(kernel, slopes, width, rows, a->tokens, a->q, a->ld, a->head_dim, b->rest_q,
+                        a->dk + first * a->ldg, a->ldg);
 }
 
 void ak_attention_backward(const ak_attention_gradient *a, float *scratch)

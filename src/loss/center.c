@@ -34,6 +34,13 @@ static akin_status create(void **self, const void *given, int64_t dim, int64_t g
                                 1 / sqrt((double)dim), o->lr_factor, parameters, error);
 }
 
+static akin_status describe(const void *given, akin_loss_traits *traits, akin_error *error)
+{
+    (void)given, (void)error;
+    traits->collapses = true;
+    return AKIN_OK;
+}
+
 static AK_KERNEL void subtract(const float *x, const float *y, float *difference, int64_t n)
 {
     for (int64_t k = 0; k < n; k++)
@@ -100,4 +107,5 @@ const akin_loss_class ak_loss_center = {
     .create = create,
     .free = ak_class_loss_free,
     .compute = compute,
+    .describe = describe,
 };

@@ -14,15 +14,24 @@ const akin_loss_class *const ak_losses[] = {
     &ak_loss_cosface,
     &ak_loss_cosine_similarity,
     &ak_loss_fastap,
+    &ak_loss_matryoshka,
     &ak_loss_multi_similarity,
     &ak_loss_multiple_negatives_ranking,
     &ak_loss_online_contrastive,
     &ak_loss_proxy_anchor,
     &ak_loss_softmax,
+    &ak_loss_sum,
     &ak_loss_supcon,
     &ak_loss_triplet,
     NULL,
 };
+
+akin_status ak_loss_describe(const akin_loss_class *type, const void *options,
+                             akin_loss_traits *traits, akin_error *error)
+{
+    *traits = (akin_loss_traits){.size = sizeof *traits, .kind = type->kind};
+    return AK_CLASS_HAS(type, describe) ? type->describe(options, traits, error) : AKIN_OK;
+}
 
 akin_status ak_loss_keep_options(void **self, const void *options, size_t size, akin_error *error)
 {

@@ -13,13 +13,19 @@ extern const akin_loss_class ak_loss_cosent;
 extern const akin_loss_class ak_loss_cosface;
 extern const akin_loss_class ak_loss_cosine_similarity;
 extern const akin_loss_class ak_loss_fastap;
+extern const akin_loss_class ak_loss_matryoshka;
 extern const akin_loss_class ak_loss_multi_similarity;
 extern const akin_loss_class ak_loss_multiple_negatives_ranking;
 extern const akin_loss_class ak_loss_online_contrastive;
 extern const akin_loss_class ak_loss_proxy_anchor;
 extern const akin_loss_class ak_loss_softmax;
+extern const akin_loss_class ak_loss_sum;
 extern const akin_loss_class ak_loss_supcon;
 extern const akin_loss_class ak_loss_triplet;
+
+/* The class's traits, as its options change them; refuses options that do not go together. */
+akin_status ak_loss_describe(const akin_loss_class *type, const void *options,
+                             akin_loss_traits *traits, akin_error *error);
 
 /* NULL-terminated: what the registry starts with. */
 extern const akin_loss_class *const ak_losses[];

@@ -54,12 +54,10 @@ static const akin_option option_rows[] = {
     {0},
 };
 
-static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
-                          akin_parameters *parameters, akin_error *error)
+static akin_status describe(const void *given, akin_loss_traits *traits, akin_error *error)
 {
     const options *o = given;
-    (void)dim, (void)groups, (void)parameters;
-    *self = NULL;
+    (void)traits;
     if (o->soft && o->mining != HARD)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "triplet: \"soft\" goes with mining hard, not with %s",
@@ -68,6 +66,13 @@ static akin_status create(void **self, const void *given, int64_t dim, int64_t g
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "triplet: mining hard divides by the mean distance, which dot_product makes "
                        "negative; expected another distance, another mining, or soft");
+    return AKIN_OK;
+}
+
+static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
+                          akin_parameters *parameters, akin_error *error)
+{
+    (void)dim, (void)groups, (void)parameters;
     return ak_loss_keep_options(self, given, sizeof(options), error);
 }
 
@@ -232,4 +237,5 @@ const akin_loss_class ak_loss_triplet = {
     .create = create,
     .free = ak_free,
     .compute = compute,
+    .describe = describe,
 };

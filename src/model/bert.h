@@ -86,8 +86,8 @@ void ak_bert_train_backward(ak_bert_train *bert, const akin_pass *pass, const ak
 
 /* Are the values still the checkpoint's? */
 bool ak_bert_train_is_base(const ak_bert_train *bert);
-/* The checkpoint's tensors (others than a BERT's too, in its order and with its metadata) with the
-   values of the parameters: what a file of the tuned model holds. *tensors is the arena's. */
+/* The checkpoint's tensors (others than a BERT's too, in its order) with the values of the parameters:
+   what a file of the tuned model holds. They live as long as *bert, the list as long as the arena. */
 akin_status ak_bert_train_tensors(const ak_bert_train *bert, akin_arena *arena, ak_tensor **tensors,
                                   int64_t *count, akin_error *error);
 

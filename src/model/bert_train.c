@@ -1,5 +1,5 @@
-/* A trainable BERT: the checkpoint's tensors become parameters, but for those that stay as they are.
-   Frozen ones are read where the checkpoint is mapped. */
+/* A trainable BERT: the checkpoint's tensors become parameters, but for those that stay as they
+   are. Frozen ones are read where the checkpoint is mapped. */
 #include "model/bert_train.h"
 
 #include <fnmatch.h>
@@ -281,11 +281,8 @@ akin_status ak_bert_train_tensors(const ak_bert_train *bert, akin_arena *arena, 
         ak_tensor *tensor = *tensors + i;
         *tensor = *ak_safetensors_at(bert->mapping, i);
         for (int w = 0; w < bert->count; w++)
-            if (bert->weights[w].number >= 0 && !strcmp(bert->weights[w].name, tensor->name)) {
-                tensor->dtype = AK_DTYPE_F32;
-                tensor->size = (size_t)tensor->count * sizeof(float);
-                tensor->data = bert->weights[w].value;
-            }
+            if (bert->weights[w].number >= 0 && !strcmp(bert->weights[w].name, tensor->name))
+                ak_tensor_replace(tensor, bert->weights[w].value);
     }
     return AKIN_OK;
 }

@@ -1,26 +1,40 @@
-/* What bert_train.c makes and bert_train_forward.c and bert_train_backward.c run. Shapes in comments:
-   t tokens, d hidden, w intermediate, h heads. */
+/* What bert_train.c makes and bert_train_forward.c and bert_train_backward.c run. Shapes in
+   comments: t tokens, d hidden, w intermediate, h heads. */
 #ifndef AK_MODEL_BERT_TRAIN_H
 #define AK_MODEL_BERT_TRAIN_H
 
 #include "model/bert_internal.h"
 #include "nn/nn.h"
 
-/* The tensors before the layers, and those of a layer. The three projections stand together, so that
-   they are one product where all of them are trained. */
+/* The tensors before the layers, and those of a layer. The three projections stand together, so
+   that they are one product where all of them are trained. */
 enum { WORDS, PLACES, TYPES, EMBED_GAIN, EMBED_SHIFT, TABLE_TENSORS };
 enum {
-    QUERY, KEY, VALUE, QUERY_BIAS, KEY_BIAS, VALUE_BIAS,
-    MIX, MIX_BIAS, MIX_GAIN, MIX_SHIFT, UP, UP_BIAS, DOWN, DOWN_BIAS, DOWN_GAIN, DOWN_SHIFT,
+    QUERY,
+    KEY,
+    VALUE,
+    QUERY_BIAS,
+    KEY_BIAS,
+    VALUE_BIAS,
+    MIX,
+    MIX_BIAS,
+    MIX_GAIN,
+    MIX_SHIFT,
+    UP,
+    UP_BIAS,
+    DOWN,
+    DOWN_BIAS,
+    DOWN_GAIN,
+    DOWN_SHIFT,
     LAYER_TENSORS
 };
 
 typedef struct ak_bert_weight {
-    const char *name;    /* in the checkpoint */
-    const float *value;  /* in the parameters, or where the checkpoint is mapped */
-    const float *base;   /* the checkpoint's */
+    const char *name;   /* in the checkpoint */
+    const float *value; /* in the parameters, or where the checkpoint is mapped */
+    const float *base;  /* the checkpoint's */
     int64_t rows, columns;
-    int number;          /* of its parameter; -1: frozen */
+    int number; /* of its parameter; -1: frozen */
 } ak_bert_weight;
 
 struct ak_bert_train {
@@ -31,8 +45,8 @@ struct ak_bert_train {
     akin_parameters *parameters;
     ak_bert_weight *weights; /* TABLE_TENSORS, then LAYER_TENSORS for each layer */
     int count;
-    int first_layer;         /* the lowest one with a trained tensor; config.layers: none */
-    bool embeddings;         /* a tensor before the layers is trained */
+    int first_layer; /* the lowest one with a trained tensor; config.layers: none */
+    bool embeddings; /* a tensor before the layers is trained */
 };
 
 static inline const ak_bert_weight *ak_bert_layer_weights(const ak_bert_train *bert, int layer)
@@ -48,10 +62,10 @@ static inline float *ak_bert_gradient(const ak_bert_train *bert, const ak_bert_w
 
 /* What backward reads of a layer. */
 typedef struct ak_bert_layer_record {
-    float *qkv;      /* t x 3 d */
-    float *mixed;    /* t x d: attention's result */
-    float *lse;      /* h x t, see ak_attention_train */
-    float *up;       /* t x w: before the activation */
+    float *qkv;                /* t x 3 d */
+    float *mixed;              /* t x d: attention's result */
+    float *lse;                /* h x t, see ak_attention_train */
+    float *up;                 /* t x w: before the activation */
     float *normal1, *factors1; /* t x d and t, see ak_layer_norm_train: after attention */
     float *normal2, *factors2; /* after the wide part */
 } ak_bert_layer_record;

@@ -1,4 +1,5 @@
-/* The backward pass of training, layer by layer from the top. With s the gradient of a layer's output:
+/* The backward pass of training, layer by layer from the top. With s the gradient of a layer's
+   output:
 
        s = LayerNorm'(s);  z = dropout(s);  dWd = z^T g(u);  du = (z Wd) g'(u);  dWu = du^T x1
        s = s + du Wu
@@ -230,10 +231,9 @@ static void pool_backward(const ak_bert_run *run, int pooling, akin_matrix dy)
 #pragma omp parallel for schedule(static) if (r->tokens > FEW)
     for (int64_t text = 0; text < run->tokens->texts; text++) {
         int64_t row = start[text] - start[0];
-        ak_bert_pool_backward(pooling, r->x + row * d, dy.data + text * dy.stride,
-                              start[text + 1] - start[text],
-                              run->tokens->skip ? run->tokens->skip[text] : 0, d,
-                              r->slope + row * d);
+        ak_bert_pool_backward(
+            pooling, r->x + row * d, dy.data + text * dy.stride, start[text + 1] - start[text],
+            run->tokens->skip ? run->tokens->skip[text] : 0, d, r->slope + row * d);
     }
 }
 

@@ -8,9 +8,9 @@
 #include <string.h>
 
 enum {
-    SERVED = 4096,       /* tokens at a time when not training */
-    FEW = 16,            /* rows that are not worth a thread */
-    GROW = 1 << 20,      /* bytes: memory is asked for in powers of two from here on */
+    SERVED = 4096,  /* tokens at a time when not training */
+    FEW = 16,       /* rows that are not worth a thread */
+    GROW = 1 << 20, /* bytes: memory is asked for in powers of two from here on */
 };
 
 /* ---- memory ---- */
@@ -99,8 +99,8 @@ static akin_status make_record(ak_bert_record **out, const ak_bert_train *bert,
                                akin_error *error)
 {
     ak_bert_record *r = ak_arena_new(pass->arena, ak_bert_record, 1);
-    ak_bert_layer_record *layers = ak_arena_new(pass->arena, ak_bert_layer_record,
-                                                bert->config.layers + 1);
+    ak_bert_layer_record *layers =
+        ak_arena_new(pass->arena, ak_bert_layer_record, bert->config.layers + 1);
     if (!r || !layers)
         return ak_fail_memory(error);
     *r = (ak_bert_record){.tokens = tokens,
@@ -154,8 +154,8 @@ int ak_bert_projections(const ak_bert_run *run, int layer)
 {
     const ak_bert_weight *w = ak_bert_layer_weights(run->bert, layer);
     int64_t square = w[QUERY].rows * w[QUERY].columns;
-    bool together = w[KEY].value == w[QUERY].value + square &&
-                    w[VALUE].value == w[KEY].value + square;
+    bool together =
+        w[KEY].value == w[QUERY].value + square && w[VALUE].value == w[KEY].value + square;
     return together && w[QUERY].number >= 0 && w[KEY].number >= 0 && w[VALUE].number >= 0 ? 1 : 3;
 }
 
@@ -190,10 +190,10 @@ static void attend_one(const ak_bert_run *run, const ak_bert_layer_record *layer
     ak_drop one = {.bits = ak_bert_drop_bits(run, drop, text, head, scratch),
                    .threshold = drop->threshold,
                    .scale = drop->scale};
-    ak_attention_train(q, q + d, q + 2 * d, 3 * d, start[text + 1] - start[text], dim, 1.0f / sqrtf((float)dim),
-                       drop->threshold ? &one : NULL, layer->mixed + row * d + head * dim, d,
-                       layer->lse + head * run->record->tokens + row,
-                       scratch + ak_bert_bits_size(run->record));
+    ak_attention_train(
+        q, q + d, q + 2 * d, 3 * d, start[text + 1] - start[text], dim, 1.0f / sqrtf((float)dim),
+        drop->threshold ? &one : NULL, layer->mixed + row * d + head * dim, d,
+        layer->lse + head * run->record->tokens + row, scratch + ak_bert_bits_size(run->record));
 }
 
 static void attend(const ak_bert_run *run, const ak_bert_layer_record *layer, int number)

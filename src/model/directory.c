@@ -57,10 +57,11 @@ static akin_status describe_base(const akin_model *model, akin_arena *arena, ak_
                                  akin_error *error)
 {
     char hex[AK_HASH_HEX];
-    ak_hash fingerprint;
+    ak_hash fingerprint = model->base;
     if (!model->base_path)
         return ak_value_add(arena, root, "base", AK_NULL) ? AKIN_OK : ak_fail_memory(error);
-    AK_TRY(akin_model_space_fingerprint(model, AKIN_SPACE_BASE, &fingerprint, error));
+    if (ak_hash_equal(fingerprint, (ak_hash){0}))
+        AK_TRY(akin_model_space_fingerprint(model, AKIN_SPACE_BASE, &fingerprint, error));
     ak_hash_to_hex(fingerprint, hex);
     ak_value *base = ak_value_add(arena, root, "base", AK_MAP);
     ak_value *path = ak_value_add_string(arena, base, "path", model->base_path);
@@ -319,6 +320,9 @@ static akin_status keep_record(akin_model *model, const ak_value *root, akin_err
             status = ak_fail_memory(error);
     }
     const char *base = ak_value_get_string(ak_value_get(root, "base"), "path", NULL);
+    const char *print = ak_value_get_string(ak_value_get(root, "base"), "fingerprint", "");
+    if (!ak_hash_from_hex(print, &model->base))
+        model->base = (ak_hash){0};
     if (!status)
         status = ak_model_loss_recall(model, root, error);
     if (!status)

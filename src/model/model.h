@@ -99,6 +99,7 @@ struct akin_model {
     int64_t input_dim, dim;
     char *path;          /* where it was loaded from, else NULL */
     char *base_path;     /* of the encoder it was tuned from, NULL: unknown */
+    ak_hash base;        /* the space of the encoders before they were tuned; 0: as they are */
     char *training_json; /* the training record, NULL: none */
     char *metrics_json;  /* base and tuned, NULL: none */
     ak_model_loss *loss; /* NULL: it had no parameters, or none is known */

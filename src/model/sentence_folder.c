@@ -93,6 +93,8 @@ static akin_status read_bert(ak_sentence_folder *out, const ak_value *config, ak
     bert->types = ak_value_get_int(config, "type_vocab_size", 2);
     bert->layers = (int)layers;
     bert->heads = (int)heads;
+    bert->hidden_dropout = ak_value_get_number(config, "hidden_dropout_prob", 0.1);
+    bert->attention_dropout = ak_value_get_number(config, "attention_probs_dropout_prob", 0.1);
     bert->layer_norm_epsilon = ak_value_get_number(config, "layer_norm_eps", 1e-12);
     return read_activation(&bert->activation, ak_value_get_string(config, "hidden_act", "gelu"),
                            folder, error);
@@ -181,7 +183,7 @@ static akin_status read_pooling(ak_sentence_folder *out, akin_arena *arena, cons
 }
 
 static akin_status read_dense(ak_sentence_folder *out, akin_arena *arena, const char *folder,
-                              akin_error *error)
+                              const char *path, akin_error *error)
 {
     const ak_value *config;
     if (out->dense_count == AK_MAX_DENSE)
@@ -202,22 +204,23 @@ static akin_status read_dense(ak_sentence_folder *out, akin_arena *arena, const 
                                            "torch.nn.modules.activation.Tanh");
     const char *last = strrchr(name, '.');
     AK_TRY(read_activation(&dense->activation, last ? last + 1 : name, folder, error));
-    dense->folder = ak_strdup(folder);
-    if (!dense->folder)
-        return ak_fail_memory(error);
     out->dense_count++;
+    dense->folder = ak_strdup(folder);
+    dense->module = ak_strdup(path);
+    if (!dense->folder || !dense->module)
+        return ak_fail_memory(error);
     return AKIN_OK;
 }
 
 static akin_status read_module(ak_sentence_folder *out, akin_arena *arena, const char *type,
-                               const char *folder, akin_error *error)
+                               const char *folder, const char *path, akin_error *error)
 {
     const char *last = strrchr(type, '.');
     const char *kind = last ? last + 1 : type;
     if (strcmp(kind, "Pooling") == 0)
         return read_pooling(out, arena, folder, error);
     if (strcmp(kind, "Dense") == 0)
-        return read_dense(out, arena, folder, error);
+        return read_dense(out, arena, folder, path, error);
     if (strcmp(kind, "Normalize") == 0) {
         out->normalize = true;
         return AKIN_OK;
@@ -245,8 +248,9 @@ static akin_status find_transformer(ak_sentence_folder *out, const ak_value *mod
                            folder, type);
         path = ak_value_get_string(first, "path", "");
     }
+    out->module = ak_strdup(path);
     out->transformer = *path ? ak_path_join(folder, path) : ak_strdup(folder);
-    return out->transformer ? AKIN_OK : ak_fail_memory(error);
+    return out->module && out->transformer ? AKIN_OK : ak_fail_memory(error);
 }
 
 static akin_status read_modules(ak_sentence_folder *out, akin_arena *arena,
@@ -260,7 +264,7 @@ static akin_status read_modules(ak_sentence_folder *out, akin_arena *arena,
             return ak_fail(error, AKIN_ERR_FORMAT,
                            "%s/modules.json: a module without \"path\" or \"type\"", folder);
         char *place = ak_path_join(folder, path);
-        akin_status status = place ? read_module(out, arena, type, place, error)
+        akin_status status = place ? read_module(out, arena, type, place, path, error)
                                    : ak_fail_memory(error);
         ak_free(place);
         AK_TRY(status);
@@ -332,8 +336,11 @@ akin_status ak_sentence_folder_read(ak_sentence_folder *out, const char *folder,
 
 void ak_sentence_folder_free(ak_sentence_folder *folder)
 {
-    for (int i = 0; i < folder->dense_count; i++)
+    for (int i = 0; i < folder->dense_count; i++) {
         ak_free(folder->dense[i].folder);
+        ak_free(folder->dense[i].module);
+    }
+    ak_free(folder->module);
     ak_free(folder->transformer);
     ak_free(folder->prompt);
     *folder = (ak_sentence_folder){0};
@@ -354,15 +361,16 @@ bool ak_is_sentence_folder(const char *path)
 
 /* ---- copy ---- */
 
-static bool wanted(const char *name)
+static bool wanted(const char *name, bool weights)
 {
     return ak_path_has_suffix(name, ".json") || ak_path_has_suffix(name, ".txt") ||
-           ak_path_has_suffix(name, ".safetensors") || strcmp(name, "README.md") == 0 ||
-           strcmp(name, "LICENSE") == 0;
+           (weights && ak_path_has_suffix(name, ".safetensors")) ||
+           strcmp(name, "README.md") == 0 || strcmp(name, "LICENSE") == 0;
 }
 
 /* A folder, and the module folders right in it (`deeper`). */
-static akin_status copy_level(const char *from, const char *to, bool deeper, akin_error *error)
+static akin_status copy_level(const char *from, const char *to, bool weights, bool deeper,
+                              akin_error *error)
 {
     char **names;
     int64_t count;
@@ -373,11 +381,11 @@ static akin_status copy_level(const char *from, const char *to, bool deeper, aki
         char *source = ak_path_join(from, names[i]), *target = ak_path_join(to, names[i]);
         if (!source || !target)
             status = ak_fail_memory(error);
-        else if (ak_path_what(source) == AK_PATH_FILE && wanted(names[i]))
+        else if (ak_path_what(source) == AK_PATH_FILE && wanted(names[i], weights))
             status = ak_copy_file(source, target, error);
         else if (deeper && ak_path_what(source) == AK_PATH_FOLDER && names[i][0] >= '0' &&
                  names[i][0] <= '9') /* 1_Pooling, 2_Dense: modules begin with their number */
-            status = copy_level(source, target, false, error);
+            status = copy_level(source, target, weights, false, error);
         ak_free(source);
         ak_free(target);
     }
@@ -385,7 +393,8 @@ static akin_status copy_level(const char *from, const char *to, bool deeper, aki
     return status;
 }
 
-akin_status ak_sentence_folder_copy(const char *from, const char *to, akin_error *error)
+akin_status ak_sentence_folder_copy(const char *from, const char *to, bool weights,
+                                    akin_error *error)
 {
-    return copy_level(from, to, true, error);
+    return copy_level(from, to, weights, true, error);
 }

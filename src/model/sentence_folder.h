@@ -9,6 +9,7 @@
 #define AK_MAX_DENSE 4
 
 typedef struct ak_dense_config {
+    char *module; /* "2_Dense" */
     char *folder; /* of its model.safetensors */
     int64_t in, out;
     bool bias;
@@ -16,6 +17,7 @@ typedef struct ak_dense_config {
 } ak_dense_config;
 
 typedef struct ak_sentence_folder {
+    char *module;      /* of the transformer: "0_Transformer", or "" where it lies in the folder */
     char *transformer; /* the folder of config.json, tokenizer and weights */
     ak_bert_config bert;
     int pooling; /* bits of ak_pooling */
@@ -35,7 +37,8 @@ void ak_sentence_folder_free(ak_sentence_folder *folder);
 /* Is there such a folder at `path` (modules.json or config.json in it)? */
 bool ak_is_sentence_folder(const char *path);
 
-/* Copies the files that loading needs, and the card. */
-akin_status ak_sentence_folder_copy(const char *from, const char *to, akin_error *error);
+/* Copies the files that loading needs, and the card; weights false: all but the weights. */
+akin_status ak_sentence_folder_copy(const char *from, const char *to, bool weights,
+                                    akin_error *error);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "model/sentence_folder.h"
 #include "model/transformer.h"
+#include "model/transformer_train.h"
 #include "text/tokenizer.h"
 
 #include <stdatomic.h>
@@ -14,7 +15,10 @@ typedef struct transformer_options {
     const char *path;
     int64_t max_length;
     const char *field, *prompt, *prompt_name;
-    bool trainable;
+    bool trainable, train_embeddings, recompute;
+    int64_t trainable_layers;
+    const char *freeze;
+    double dropout, lr_factor, layer_decay;
 } transformer_options;
 
 #define ROW(member, type, otherwise, help)                                                         \
@@ -26,7 +30,24 @@ static const akin_option options[] = {
     {ROW(field, AKIN_OPTION_STRING, NULL, "the member of a JSON record that holds the text")},
     {ROW(prompt, AKIN_OPTION_STRING, NULL, "text put before every text")},
     {ROW(prompt_name, AKIN_OPTION_STRING, NULL, "which of the folder's prompts to use")},
-    {ROW(trainable, AKIN_OPTION_BOOL, "false", "frozen encoders are computed once and cached")},
+    {ROW(trainable, AKIN_OPTION_BOOL, "false",
+         "train its weights too; frozen encoders are computed once and cached")},
+    {ROW(trainable_layers, AKIN_OPTION_INT, "-1",
+         "trainable: only so many layers, the last ones; -1: all and what is before them"),
+     .minimum = -1, .maximum = 1000},
+    {ROW(train_embeddings, AKIN_OPTION_BOOL, "false",
+         "trainable: the tables of words, positions and types too")},
+    {ROW(freeze, AKIN_OPTION_STRING, NULL,
+         "trainable: patterns of tensor names to leave alone, such as \"*.bias,*LayerNorm*\"")},
+    {ROW(dropout, AKIN_OPTION_FLOAT, "-1",
+         "trainable: of hidden states and attention; -1: as the folder says"),
+     .minimum = -1, .maximum = 0.95},
+    {ROW(lr_factor, AKIN_OPTION_FLOAT, "1", "trainable: times the learning rate"), .maximum = 1e6},
+    {ROW(layer_decay, AKIN_OPTION_FLOAT, "1",
+         "trainable: times the learning rate, once for every layer above"),
+     .maximum = 1},
+    {ROW(recompute, AKIN_OPTION_BOOL, "false",
+         "trainable: less memory and more time, activations are computed again")},
     {NULL}};
 
 typedef struct dense {
@@ -38,7 +59,8 @@ typedef struct transformer {
     char *cache_folder;
     ak_sentence_folder folder;
     ak_tokenizer *tokenizer;
-    ak_bert *bert;
+    ak_transformer_train *train; /* NULL: frozen */
+    ak_bert *bert;               /* frozen only, as are the Dense modules */
     dense dense[AK_MAX_DENSE];
     char *field, *prompt; /* field NULL: the object is the text */
     int32_t prompt_tokens; /* to leave out of pooling; 0: none */
@@ -54,6 +76,7 @@ static void transformer_free(void *self)
         ak_free(t->dense[i].weight);
         ak_free(t->dense[i].bias);
     }
+    ak_transformer_train_free(t->train);
     ak_bert_free(t->bert);
     ak_tokenizer_free(t->tokenizer);
     ak_sentence_folder_free(&t->folder);
@@ -117,6 +140,25 @@ static akin_status load_bert(transformer *t, akin_error *error)
     return status;
 }
 
+static akin_status load_frozen(transformer *t, akin_error *error)
+{
+    for (int i = 0; i < t->folder.dense_count; i++)
+        AK_TRY(load_dense(&t->dense[i], &t->folder.dense[i], error));
+    return load_bert(t, error);
+}
+
+static akin_status load_trainable(transformer *t, const transformer_options *o, akin_error *error)
+{
+    const ak_bert_train_options chosen = {.tables = o->train_embeddings,
+                                          .layers = (int)o->trainable_layers,
+                                          .freeze = o->freeze,
+                                          .dropout = o->dropout,
+                                          .lr_factor = o->lr_factor,
+                                          .layer_decay = o->layer_decay,
+                                          .recompute = o->recompute};
+    return ak_transformer_train_create(&t->train, &t->folder, &chosen, error);
+}
+
 static akin_status load_tokenizer(transformer *t, akin_error *error)
 {
     AK_TRY(ak_tokenizer_load(&t->tokenizer, t->folder.transformer, error));
@@ -153,7 +195,7 @@ static akin_status measure_prompt(transformer *t, akin_error *error)
 }
 
 static akin_status open_folder(transformer *t, const transformer_options *o, const char *folder,
-                               const akin_place *place, akin_error *error)
+                               const akin_place *place, bool trainable, akin_error *error)
 {
     t->precision = place->precision;
     t->path = ak_path_absolute(folder);
@@ -171,19 +213,17 @@ static akin_status open_folder(transformer *t, const transformer_options *o, con
                        (int)t->max_length, (long long)t->folder.bert.positions, folder);
     AK_TRY(load_tokenizer(t, error));
     AK_TRY(measure_prompt(t, error));
-    for (int i = 0; i < t->folder.dense_count; i++)
-        AK_TRY(load_dense(&t->dense[i], &t->folder.dense[i], error));
-    return load_bert(t, error);
+    return trainable ? load_trainable(t, o, error) : load_frozen(t, error);
 }
 
 static akin_status open_transformer(void **self, const transformer_options *o, const char *folder,
-                                    const akin_place *place, akin_error *error)
+                                    const akin_place *place, bool trainable, akin_error *error)
 {
     *self = NULL;
     transformer *t = ak_calloc(1, sizeof *t);
     if (!t)
         return ak_fail_memory(error);
-    akin_status status = open_folder(t, o, folder, place, error);
+    akin_status status = open_folder(t, o, folder, place, trainable, error);
     if (status) {
         transformer_free(t);
         return status;
@@ -200,27 +240,33 @@ static akin_status transformer_create(void **self, const void *given, const akin
     if (!o->path)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "a transformer encoder needs \"path\", a sentence-transformers folder");
-    if (o->trainable)
-        return ak_fail(error, AKIN_ERR_UNSUPPORTED,
-                       "the transformer encoder is frozen; \"trainable: true\" is not supported");
     char *folder = ak_path_join(place->folder, o->path);
     if (!folder)
         return ak_fail_memory(error);
-    akin_status status = open_transformer(self, o, folder, place, error);
+    akin_status status = open_transformer(self, o, folder, place, o->trainable, error);
     ak_free(folder);
     return status;
 }
 
+/* What was tuned serves, and is as fast as any frozen encoder. */
 static akin_status transformer_load(void **self, const void *given, const akin_place *place,
                                     akin_error *error)
 {
-    return open_transformer(self, given, place->folder, place, error);
+    return open_transformer(self, given, place->folder, place, false, error);
+}
+
+static bool tuned(const transformer *t)
+{
+    return t->train && !ak_transformer_train_is_base(t->train);
 }
 
 static akin_status transformer_save(const void *self, const char *folder, akin_error *error)
 {
     const transformer *t = self;
-    return ak_sentence_folder_copy(t->path, folder, error);
+    if (!tuned(t))
+        return ak_sentence_folder_copy(t->path, folder, true, error);
+    AK_TRY(ak_sentence_folder_copy(t->path, folder, false, error));
+    return ak_transformer_train_save(t->train, folder, error);
 }
 
 const char *ak_transformer_path(const void *self)
@@ -238,10 +284,16 @@ static int64_t transformer_dim(const void *self)
     return folder->bert.hidden * __builtin_popcount((unsigned)folder->pooling);
 }
 
-static akin_status add_file(ak_hash *hash, const transformer *t, const char *folder,
-                            akin_error *error)
+/* The weights of module -1 (the transformer) or of Dense module i. */
+static akin_status add_weights(ak_hash *hash, const transformer *t, int module, akin_error *error)
 {
+    const char *folder = module < 0 ? t->folder.transformer : t->folder.dense[module].folder;
     ak_hash file;
+    if (tuned(t)) {
+        AK_TRY(ak_transformer_train_hash(t->train, module, &file, error));
+        *hash = ak_hash_combine(*hash, file);
+        return AKIN_OK;
+    }
     char *path = ak_path_join(folder, "model.safetensors");
     if (!path)
         return ak_fail_memory(error);
@@ -267,12 +319,12 @@ static akin_status transformer_fingerprint(const void *self, akin_hash *fingerpr
     *fingerprint = ak_hash_combine(ak_hash_text(settings),
                                    ak_tokenizer_fingerprint(t->tokenizer));
     ak_free(settings);
-    AK_TRY(add_file(fingerprint, t, f->transformer, error));
+    AK_TRY(add_weights(fingerprint, t, -1, error));
     for (int i = 0; i < f->dense_count; i++) {
         char activation[16];
         snprintf(activation, sizeof activation, "%d", (int)f->dense[i].activation);
         *fingerprint = ak_hash_combine(*fingerprint, ak_hash_text(activation));
-        AK_TRY(add_file(fingerprint, t, f->dense[i].folder, error));
+        AK_TRY(add_weights(fingerprint, t, i, error));
     }
     return AKIN_OK;
 }
@@ -374,12 +426,25 @@ static akin_status run_dense(const transformer *t, const akin_pass *pass, akin_m
     return AKIN_OK;
 }
 
+/* Products are bfloat16's if the run or the encoder says so. */
+static akin_pass own_pass(const transformer *t, const akin_pass *pass)
+{
+    akin_pass own = *pass;
+    if (t->precision == AKIN_BF16)
+        own.precision = AKIN_BF16;
+    return own;
+}
+
 static akin_status transformer_forward(const void *self, const akin_pass *pass, const void *batch,
                                        akin_matrix y, void **record, akin_error *error)
 {
     const transformer *t = self;
     const ak_tokens *tokens = batch;
     const ak_sentence_folder *folder = &t->folder;
+    if (t->train) {
+        akin_pass own = own_pass(t, pass);
+        return ak_transformer_train_forward(t->train, &own, tokens, y, record, error);
+    }
     int64_t width = folder->bert.hidden * __builtin_popcount((unsigned)folder->pooling);
     akin_matrix pooled = folder->dense_count ? ak_matrix_new(pass->arena, y.rows, width) : y;
     if (!pooled.data)
@@ -391,6 +456,25 @@ static akin_status transformer_forward(const void *self, const akin_pass *pass, 
         for (int64_t r = 0; r < y.rows; r++)
             ak_normalize_rows(y.data + r * y.stride, 1, y.columns, y.data + r * y.stride);
     return AKIN_OK;
+}
+
+static akin_status transformer_backward(void *self, const akin_pass *pass, const void *batch,
+                                        const void *record, akin_matrix dy, akin_error *error)
+{
+    transformer *t = self;
+    akin_pass own = own_pass(t, pass);
+    return ak_transformer_train_backward(t->train, &own, batch, record, dy, error);
+}
+
+static bool transformer_trainable(const void *self)
+{
+    return ((const transformer *)self)->train != NULL;
+}
+
+static akin_parameters *transformer_parameters(void *self)
+{
+    transformer *t = self;
+    return t->train ? ak_transformer_train_parameters(t->train) : NULL;
 }
 
 static void transformer_notes(const void *self, char *out, size_t size)
@@ -418,5 +502,8 @@ const akin_encoder_class ak_encoder_transformer = {
     .fingerprint = transformer_fingerprint,
     .collate = transformer_collate,
     .forward = transformer_forward,
+    .backward = transformer_backward,
+    .parameters = transformer_parameters,
+    .trainable = transformer_trainable,
     .notes = transformer_notes,
 };

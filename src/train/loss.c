@@ -37,20 +37,43 @@ static akin_status parse(akin_loss *loss, const akin_context *context, const ak_
     return ak_options_write(rows, loss->options, given, loss->arena, error);
 }
 
+/* `why` told where the loss stands in its source. */
+static akin_status fail_at(const ak_value *at, const char *name, akin_status status,
+                           const akin_error *why, akin_error *error)
+{
+    if (status == AKIN_ERR_MEMORY)
+        return ak_fail_memory(error);
+    return status ? ak_fail_at(error, status, name, at ? at->line : 0, "%s", why->message)
+                  : AKIN_OK;
+}
+
+static akin_status describe(akin_loss *loss, const ak_value *map, const char *name,
+                            akin_error *error)
+{
+    akin_error why = {0};
+    akin_status status = ak_loss_describe(loss->type, loss->options, &loss->traits, &why);
+    return fail_at(map, name, status, &why, error);
+}
+
 akin_status ak_loss_make(akin_loss **out, akin_context *context, const ak_value *map,
                          const char *name, akin_error *error)
 {
     *out = NULL;
-    ak_found_class found;
-    AK_TRY(ak_loss_find(context, ak_value_get_string(map, "type", "multiple_negatives_ranking"),
-                        &found, error));
+    akin_error why = {0};
+    ak_found_class found = {NULL};
+    akin_status status =
+        ak_loss_find(context, ak_value_get_string(map, "type", "multiple_negatives_ranking"),
+                     &found, &why);
+    AK_TRY(fail_at(ak_value_get(map, "type"), name, status, &why, error));
     akin_loss *loss = ak_calloc(1, sizeof *loss);
     if (!loss)
         return ak_fail_memory(error);
     loss->type = found.type;
-    akin_status status = ak_arena_create(&loss->arena, error);
+    status = ak_arena_create(&loss->arena, error);
     if (!status)
         status = parse(loss, context, map, name, error);
+    if (!status)
+        status = describe(loss, map, name, error);
     if (status) {
         akin_loss_free(loss);
         return status;

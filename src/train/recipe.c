@@ -148,13 +148,8 @@ static akin_status configure_head(void *user, akin_context *context, int64_t inp
 static akin_status configure_loss(void *user, akin_context *context, akin_loss **loss,
                                   akin_error *error)
 {
-    const akin_recipe *recipe = user;
-    const ak_value *map = ak_value_get(recipe->root, "loss");
-    if (map)
-        return ak_loss_make(loss, context, map, recipe->name, error);
-    bool pairs = recipe->data.samples == AKIN_PAIRS;
-    return akin_loss_create(loss, context, pairs ? "multiple_negatives_ranking" : "triplet",
-                            pairs ? "symmetric: true" : NULL, error);
+    (void)context; /* the recipe's own */
+    return ak_recipe_make_loss(loss, user, error);
 }
 
 static akin_status configure_optimizer(void *user, akin_optimizer_options *options,

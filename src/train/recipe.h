@@ -56,6 +56,8 @@ akin_status ak_recipe_write_files(const akin_recipe *recipe, ak_value *data, aki
 /* recipe_classes.c: encoders, head, loss and metrics are looked up and their options parsed, so that
    a mistake does not wait for the data to be read; recipe->json gets everything, with defaults. */
 akin_status ak_recipe_check(akin_recipe *recipe, akin_error *error);
+/* Without a section "loss": the usual one of the samples. */
+akin_status ak_recipe_make_loss(akin_loss **out, const akin_recipe *recipe, akin_error *error);
 /* recipe_data.c */
 akin_status ak_recipe_open_data(akin_recipe *recipe, akin_error *error);
 void ak_recipe_close_data(akin_recipe *recipe);

@@ -71,25 +71,29 @@ static const char *kind_name(akin_sample_kind kind)
     return kind == AKIN_PAIRS ? "pairs" : "groups";
 }
 
-/* Without a section the loss is the usual one of the samples: as configure_loss says. */
-static akin_status write_loss(akin_recipe *recipe, ak_value *root, akin_error *error)
+akin_status ak_recipe_make_loss(akin_loss **out, const akin_recipe *recipe, akin_error *error)
 {
-    akin_sample_kind samples = (akin_sample_kind)recipe->data.samples;
     const ak_value *map = ak_value_get(recipe->root, "loss");
-    ak_value *usual = ak_value_new_map(recipe->arena);
-    ak_found_class found;
-    if (!usual ||
-        (samples == AKIN_PAIRS && !ak_value_add_bool(recipe->arena, usual, "symmetric", true)))
-        return ak_fail_memory(error);
-    bool given = map && map->kind == AK_MAP;
-    AK_TRY(find(&found, recipe, ak_loss_find, map,
-                given || samples == AKIN_PAIRS ? "multiple_negatives_ranking" : "triplet", error));
-    const akin_loss_class *class = found.type;
-    if (class->kind != samples)
+    if (map && map->kind == AK_MAP)
+        return ak_loss_make(out, recipe->context, map, recipe->name, error);
+    bool pairs = recipe->data.samples == AKIN_PAIRS;
+    return akin_loss_create(out, recipe->context,
+                            pairs ? "multiple_negatives_ranking" : "triplet",
+                            pairs ? "symmetric: true" : NULL, error);
+}
+
+/* What is written is the loss's own: it must outlive `root`. */
+static akin_status write_loss(const akin_recipe *recipe, const akin_loss *loss, ak_value *root,
+                              akin_error *error)
+{
+    akin_sample_kind samples = (akin_sample_kind)recipe->data.samples, kind = loss->traits.kind;
+    const ak_value *map = ak_value_get(recipe->root, "loss");
+    if (kind != samples)
         return ak_fail_at(error, AKIN_ERR_MISMATCH, recipe->name, map ? map->line : 0,
-                          "the loss \"%s\" learns from %s, but \"data.samples\" is %s", class->name,
-                          kind_name(class->kind), kind_name(samples));
-    return write_class(recipe, &found, ak_loss_find, given ? map : usual, "loss", root, error);
+                          "the loss \"%s\" learns from %s, but \"data.samples\" is %s",
+                          loss->type->name, kind_name(kind), kind_name(samples));
+    return ak_value_attach(recipe->arena, root, "loss", loss->given) ? AKIN_OK
+                                                                     : ak_fail_memory(error);
 }
 
 static akin_status check_metric(const akin_recipe *recipe, const ak_value *one, akin_error *error)
@@ -162,7 +166,7 @@ static akin_status write_training(const akin_recipe *recipe, ak_value *root, aki
     return ak_options_write(ak_checkpoint_rows, &recipe->trainer, checkpoint, arena, error);
 }
 
-akin_status ak_recipe_check(akin_recipe *recipe, akin_error *error)
+static akin_status write_all(akin_recipe *recipe, const akin_loss *loss, akin_error *error)
 {
     ak_value *root = ak_value_new_map(recipe->arena);
     if (!root)
@@ -170,9 +174,18 @@ akin_status ak_recipe_check(akin_recipe *recipe, akin_error *error)
     AK_TRY(write_data(recipe, root, error));
     AK_TRY(write_encoders(recipe, root, error));
     AK_TRY(write_head(recipe, root, error));
-    AK_TRY(write_loss(recipe, root, error));
+    AK_TRY(write_loss(recipe, loss, root, error));
     AK_TRY(write_training(recipe, root, error));
     AK_TRY(write_metrics(recipe, root, error));
     recipe->json = ak_json_write(root, 0);
     return recipe->json ? AKIN_OK : ak_fail_memory(error);
+}
+
+akin_status ak_recipe_check(akin_recipe *recipe, akin_error *error)
+{
+    akin_loss *loss;
+    AK_TRY(ak_recipe_make_loss(&loss, recipe, error));
+    akin_status status = write_all(recipe, loss, error);
+    akin_loss_free(loss);
+    return status;
 }

@@ -81,7 +81,7 @@ static akin_status check_kind(const akin_training *t, const akin_loader *loader,
                               akin_error *error)
 {
     akin_sample_kind have = akin_dataset_kind(akin_loader_dataset(loader));
-    akin_sample_kind want = t->loss->type->kind;
+    akin_sample_kind want = t->loss->traits.kind;
     if (have == want)
         return AKIN_OK;
     return ak_fail(error, AKIN_ERR_MISMATCH,
@@ -108,6 +108,11 @@ static akin_status configure_loss(akin_training *t, akin_loader *train, akin_loa
                        "the training data (%s) holds groups",
                        t->model->head->type->name, ak_dataset_name(akin_loader_dataset(train)));
     AK_TRY(check_kind(t, train, "training", error));
+    if (t->loss->traits.collapses)
+        ak_warn(t->context,
+                "the loss \"%s\" only pulls, alone it makes all vectors one; give it company: "
+                "{type: sum, losses: [supcon, %s]}",
+                t->loss->type->name, t->loss->type->name);
     return validation ? check_kind(t, validation, "validation", error) : AKIN_OK;
 }
 

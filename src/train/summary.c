@@ -203,6 +203,7 @@ akin_status ak_record_run(akin_training *t, akin_error *error)
     akin_status status = training_record(t, arena, &training, error);
     if (!status)
         status = metrics_record(t, arena, &metrics, error);
+    t->model->base = t->base;
     if (!status)
         status = ak_model_set_record(t->model, ak_model_encoder_path(t->model), training, metrics,
                                      error);

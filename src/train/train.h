@@ -14,6 +14,7 @@ struct akin_loss {
     void *self; /* NULL until opened */
     void *options;
     const ak_value *given;
+    akin_loss_traits traits;
     akin_parameters *parameters;
     akin_arena *arena;
 };

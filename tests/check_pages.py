@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What the README shows works: its commands exist with the options they are given, its recipe is one,
-its C compiles. usage: check_readme.py BUILD_FOLDER ROOT [COMPILER]
+"""What the pages show works: commands exist with the options they are given, links lead somewhere; the
+README's recipe is one and its C compiles. usage: check_pages.py BUILD_FOLDER ROOT [COMPILER]
 """
 import pathlib
 import re
@@ -69,27 +69,30 @@ def program_problems(body):
         yield f"the C does not compile: {done.stderr}"
 
 
-def link_problems(text):
+def page_problems(path):
+    text = path.read_text(encoding="utf-8")
+    for body in blocks(text, "sh"):
+        yield from shell_problems(body)
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
-        if not (ROOT / target).exists():
+        if not (path.parent / target).exists():
             yield f"there is no {target}"
 
 
 def main():
-    problems, count = [], 0
+    problems = []
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for language, check in (("sh", shell_problems), ("yaml", recipe_problems),
                             ("c", program_problems)):
         found = blocks(text, language)
-        count += len(found)
         if not found:
             problems.append(f"README.md shows no {language}")
-        for body in found:
+        for body in found if language != "sh" else ():
             problems += check(body)
-    problems += link_problems(text)
-    for body in blocks((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), "sh"):
-        problems += shell_problems(body)
-    print("\n".join(problems) if problems else f"{count} blocks of README.md hold")
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md")),
+             ROOT / "examples/README.md"]
+    for page in pages:
+        problems += [f"{page.relative_to(ROOT)}: {problem}" for problem in page_problems(page)]
+    print("\n".join(problems) if problems else f"{len(pages)} pages hold")
     return 1 if problems else 0
 
 

@@ -1,0 +1,112 @@
+/* A weighted sum of losses on the same embeddings: w_1 L_1 + w_2 L_2 + ... */
+#include "loss/inner_loss.h"
+#include "loss/space.h"
+
+#include <stdio.h>
+
+typedef struct options {
+    akin_classes losses;
+    akin_floats weights;
+} options;
+
+static const akin_option option_rows[] = {
+    {.name = "losses",
+     .type = AKIN_OPTION_CLASSES,
+     .offset = offsetof(options, losses),
+     .help = "the losses, as [supcon, {type: center, lambda: 1}]"},
+    {.name = "weights",
+     .type = AKIN_OPTION_FLOATS,
+     .offset = offsetof(options, weights),
+     .help = "a factor for each of them; none: 1",
+     .minimum = 0,
+     .maximum = 1e6},
+    {0},
+};
+
+typedef struct sum {
+    const akin_floats *weights;
+    int64_t count;
+    ak_inner_loss parts[];
+} sum;
+
+static const char *kind_name(akin_sample_kind kind)
+{
+    return kind == AKIN_PAIRS ? "pairs" : "groups";
+}
+
+static akin_status describe(const void *given, akin_loss_traits *traits, akin_error *error)
+{
+    const options *o = given;
+    const akin_class_given *items = o->losses.items;
+    AK_TRY(ak_check_weights("sum", "losses", o->losses.count, &o->weights, error));
+    for (int64_t i = 0; i < o->losses.count; i++) {
+        akin_loss_traits own;
+        AK_TRY(ak_loss_describe(items[i].type, items[i].options, &own, error));
+        if (i && own.kind != traits->kind)
+            return ak_fail(error, AKIN_ERR_MISMATCH,
+                           "sum: the loss \"%s\" learns from %s, but \"%s\" from %s",
+                           items[i].type_name, kind_name(own.kind), items->type_name,
+                           kind_name(traits->kind));
+        traits->kind = own.kind;
+        traits->collapses = own.collapses && (i == 0 || traits->collapses);
+    }
+    return AKIN_OK;
+}
+
+static void sum_free(void *self)
+{
+    sum *s = self;
+    for (int64_t i = 0; s && i < s->count; i++)
+        ak_inner_loss_free(&s->parts[i]);
+    ak_free(s);
+}
+
+static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
+                          akin_parameters *parameters, akin_error *error)
+{
+    const options *o = given;
+    *self = NULL;
+    sum *s = ak_calloc(1, sizeof *s + (size_t)o->losses.count * sizeof *s->parts);
+    if (!s)
+        return ak_fail_memory(error);
+    s->weights = &o->weights;
+    for (int64_t i = 0; i < o->losses.count; i++) {
+        char scope[32];
+        snprintf(scope, sizeof scope, "%lld", (long long)i);
+        akin_status status = ak_inner_loss_create(&s->parts[i], &o->losses.items[i], scope, dim,
+                                                  groups, parameters, error);
+        if (status) {
+            sum_free(s);
+            return status;
+        }
+        s->count++;
+    }
+    *self = s;
+    return AKIN_OK;
+}
+
+static akin_status compute(void *self, const akin_pass *pass, const akin_labels *labels,
+                           akin_matrix x, akin_matrix dx, double *value, akin_error *error)
+{
+    const sum *s = self;
+    *value = 0;
+    if (dx.data)
+        ak_matrix_zero(dx);
+    for (int64_t i = 0; i < s->count; i++)
+        AK_TRY(ak_inner_loss_add(&s->parts[i], ak_weight_at(s->weights, i), pass, labels, x, dx,
+                                 value, error));
+    return AKIN_OK;
+}
+
+const akin_loss_class ak_loss_sum = {
+    .size = sizeof(akin_loss_class),
+    .name = "sum",
+    .summary = "a weighted sum of losses, all on pairs or all on groups",
+    .kind = AKIN_GROUPS,
+    .options = option_rows,
+    .options_size = sizeof(options),
+    .create = create,
+    .free = sum_free,
+    .compute = compute,
+    .describe = describe,
+};

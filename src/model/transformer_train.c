@@ -1,0 +1,334 @@
+#include "model/transformer_train.h"
+
+#include <string.h>
+
+/* A Dense module: y = activation(x W^T + b). */
+typedef struct dense {
+    const ak_dense_config *config;
+    ak_safetensors *file;
+    int weight, bias; /* parameters; -1: no bias */
+} dense;
+
+struct ak_transformer_train {
+    const ak_sentence_folder *folder;
+    akin_parameters *parameters;
+    ak_bert_train *bert;
+    ak_safetensors *file; /* BERT's */
+    dense dense[AK_MAX_DENSE];
+};
+
+/* What backward needs of one forward. */
+typedef struct train_record {
+    void *bert;
+    akin_matrix x[AK_MAX_DENSE], u[AK_MAX_DENSE]; /* what enters a Dense module; its product */
+    akin_matrix y;                                /* normalised */
+    float *norms;                                 /* before that */
+} train_record;
+
+/* ---- life ---- */
+
+static akin_status open_weights(ak_safetensors **out, const char *folder, akin_error *error)
+{
+    char *path = ak_path_join(folder, "model.safetensors");
+    if (!path)
+        return ak_fail_memory(error);
+    akin_status status = AKIN_OK;
+    if (ak_path_what(path) != AK_PATH_FILE)
+        status = ak_fail_at(error, AKIN_ERR_IO, path, 0,
+                            "there is no such file; akin reads weights as safetensors");
+    if (!status)
+        status = ak_safetensors_open(out, path, error);
+    ak_free(path);
+    return status;
+}
+
+static akin_status add_dense(ak_transformer_train *train, int number, const char *stem,
+                             int64_t rows, int64_t columns, int *parameter, akin_error *error)
+{
+    const ak_dense_config *config = train->dense[number].config;
+    const ak_tensor *tensor;
+    const int64_t shape[] = {rows > 1 ? rows : columns, columns};
+    AK_TRY(ak_safetensors_expect(&tensor, train->dense[number].file, stem, rows > 1 ? 2 : 1, shape,
+                                 error));
+    char *name = ak_format("%s/%s", config->module, stem);
+    if (!name)
+        return ak_fail_memory(error);
+    akin_status status = akin_parameters_add(train->parameters, parameter, name, rows, columns,
+                                             AKIN_INIT_ZERO, 0, rows > 1, error);
+    ak_free(name);
+    return status;
+}
+
+static akin_status open_dense(ak_transformer_train *train, int number, akin_error *error)
+{
+    dense *d = &train->dense[number];
+    *d = (dense){.config = &train->folder->dense[number], .bias = -1};
+    AK_TRY(open_weights(&d->file, d->config->folder, error));
+    AK_TRY(add_dense(train, number, "linear.weight", d->config->out, d->config->in, &d->weight,
+                     error));
+    return d->config->bias
+               ? add_dense(train, number, "linear.bias", 1, d->config->out, &d->bias, error)
+               : AKIN_OK;
+}
+
+static akin_status start_dense(const ak_transformer_train *train, const dense *d, akin_error *error)
+{
+    const int numbers[] = {d->weight, d->bias};
+    static const char *const stems[] = {"linear.weight", "linear.bias"};
+    for (int i = 0; i < 2; i++) {
+        const ak_tensor *tensor = ak_safetensors_find(d->file, stems[i]);
+        if (numbers[i] >= 0 &&
+            !ak_tensor_convert(tensor, akin_parameters_get(train->parameters, numbers[i])->value))
+            return ak_fail_at(error, AKIN_ERR_FORMAT, ak_safetensors_path(d->file), 0,
+                              "\"%s\" is %s, expected a float type", stems[i],
+                              ak_dtype_name(tensor->dtype));
+    }
+    return AKIN_OK;
+}
+
+static akin_status open_all(ak_transformer_train *train, const ak_bert_train_options *options,
+                            akin_error *error)
+{
+    const ak_sentence_folder *folder = train->folder;
+    AK_TRY(akin_parameters_create(&train->parameters, error));
+    AK_TRY(open_weights(&train->file, folder->transformer, error));
+    AK_TRY(ak_bert_train_create(&train->bert, &folder->bert, train->file, options,
+                                train->parameters, error));
+    for (int i = 0; i < folder->dense_count; i++)
+        AK_TRY(open_dense(train, i, error));
+    if (!ak_parameters_count(train->parameters))
+        return ak_fail(
+            error, AKIN_ERR_ARGUMENT,
+            "%s: \"trainable\" is true, but nothing is left to train: see \"freeze\" and "
+            "\"trainable_layers\"",
+            folder->transformer);
+    AK_TRY(akin_parameters_seal(train->parameters, 0, error));
+    ak_bert_train_start(train->bert);
+    for (int i = 0; i < folder->dense_count; i++)
+        AK_TRY(start_dense(train, &train->dense[i], error));
+    return AKIN_OK;
+}
+
+akin_status ak_transformer_train_create(ak_transformer_train **out,
+                                        const ak_sentence_folder *folder,
+                                        const ak_bert_train_options *options, akin_error *error)
+{
+    *out = NULL;
+    ak_transformer_train *train = ak_calloc(1, sizeof *train);
+    if (!train)
+        return ak_fail_memory(error);
+    train->folder = folder;
+    akin_status status = open_all(train, options, error);
+    if (status) {
+        ak_transformer_train_free(train);
+        return status;
+    }
+    *out = train;
+    return AKIN_OK;
+}
+
+void ak_transformer_train_free(ak_transformer_train *train)
+{
+    if (!train)
+        return;
+    for (int i = 0; i < AK_MAX_DENSE; i++)
+        ak_safetensors_free(train->dense[i].file);
+    ak_bert_train_free(train->bert);
+    ak_safetensors_free(train->file);
+    akin_parameters_free(train->parameters);
+    ak_free(train);
+}
+
+akin_parameters *ak_transformer_train_parameters(ak_transformer_train *train)
+{
+    return train->parameters;
+}
+
+/* ---- passes ---- */
+
+static akin_status dense_forward(const ak_transformer_train *train, int number,
+                                 const akin_pass *pass, train_record *record, akin_matrix *x,
+                                 akin_error *error)
+{
+    const dense *d = &train->dense[number];
+    akin_matrix u = ak_matrix_new(pass->arena, x->rows, d->config->out);
+    akin_matrix y = ak_matrix_new(pass->arena, x->rows, d->config->out);
+    if (!u.data || !y.data)
+        return ak_fail_memory(error);
+    ak_linear_forward(*x, akin_parameters_get(train->parameters, d->weight)->value,
+                      d->bias < 0 ? NULL : akin_parameters_get(train->parameters, d->bias)->value,
+                      u, pass->precision);
+    ak_activate(d->config->activation, u.data, y.data, u.rows * u.columns);
+    record->x[number] = *x;
+    record->u[number] = u;
+    *x = y;
+    return AKIN_OK;
+}
+
+/* What leaves the last module: as it is, or normalised and kept. */
+static akin_status finish_forward(const ak_transformer_train *train, const akin_pass *pass,
+                                  train_record *record, akin_matrix x, akin_matrix y,
+                                  akin_error *error)
+{
+    if (!train->folder->normalize) {
+        ak_matrix_copy(x, y);
+        return AKIN_OK;
+    }
+    record->norms = ak_arena_new(pass->arena, float, x.rows);
+    if (!record->norms)
+        return ak_fail_memory(error);
+    ak_normalize_forward(x, x, record->norms);
+    record->y = x;
+    ak_matrix_copy(x, y);
+    return AKIN_OK;
+}
+
+akin_status ak_transformer_train_forward(const ak_transformer_train *train, const akin_pass *pass,
+                                         const ak_tokens *tokens, akin_matrix y, void **record,
+                                         akin_error *error)
+{
+    const ak_sentence_folder *folder = train->folder;
+    int64_t width = folder->bert.hidden * __builtin_popcount((unsigned)folder->pooling);
+    train_record *made = ak_arena_new(pass->arena, train_record, 1);
+    akin_matrix x = ak_matrix_new(pass->arena, y.rows, width);
+    *record = NULL;
+    if (!made || !x.data)
+        return ak_fail_memory(error);
+    AK_TRY(
+        ak_bert_train_forward(train->bert, pass, tokens, folder->pooling, x, &made->bert, error));
+    for (int i = 0; i < folder->dense_count; i++)
+        AK_TRY(dense_forward(train, i, pass, made, &x, error));
+    AK_TRY(finish_forward(train, pass, made, x, y, error));
+    *record = pass->training ? made : NULL;
+    return AKIN_OK;
+}
+
+/* dy of the module's output becomes that of its input. */
+static akin_status dense_backward(ak_transformer_train *train, int number, const akin_pass *pass,
+                                  const train_record *record, akin_matrix *dy, akin_error *error)
+{
+    const dense *d = &train->dense[number];
+    const akin_parameter *weight = akin_parameters_get(train->parameters, d->weight);
+    akin_matrix x = record->x[number], u = record->u[number];
+    akin_matrix dx = ak_matrix_new(pass->arena, x.rows, x.columns);
+    if (!dx.data)
+        return ak_fail_memory(error);
+    ak_activate_backward(d->config->activation, u.data, dy->data, dy->data, u.rows * u.columns);
+    ak_linear_backward(x, weight->value, *dy, weight->grad,
+                       d->bias < 0 ? NULL : akin_parameters_get(train->parameters, d->bias)->grad,
+                       dx, pass->precision);
+    *dy = dx;
+    return AKIN_OK;
+}
+
+akin_status ak_transformer_train_backward(ak_transformer_train *train, const akin_pass *pass,
+                                          const ak_tokens *tokens, const void *record,
+                                          akin_matrix dy, akin_error *error)
+{
+    const train_record *made = record;
+    const ak_sentence_folder *folder = train->folder;
+    akin_matrix slope = ak_matrix_new(pass->arena, dy.rows, dy.columns);
+    if (!slope.data)
+        return ak_fail_memory(error);
+    if (folder->normalize) {
+        memset(slope.data, 0, (size_t)(dy.rows * dy.columns) * sizeof(float));
+        ak_normalize_backward(made->y, made->norms, dy, slope);
+    } else {
+        ak_matrix_copy(dy, slope);
+    }
+    for (int i = folder->dense_count - 1; i >= 0; i--)
+        AK_TRY(dense_backward(train, i, pass, made, &slope, error));
+    ak_bert_train_backward(train->bert, pass, tokens, folder->pooling, made->bert, slope);
+    return AKIN_OK;
+}
+
+/* ---- files ---- */
+
+/* The tensors of a Dense module's file, with the values of the parameters. */
+static akin_status dense_tensors(const ak_transformer_train *train, const dense *d,
+                                 akin_arena *arena, ak_tensor **tensors, int64_t *count,
+                                 akin_error *error)
+{
+    const int numbers[] = {d->weight, d->bias};
+    static const char *const stems[] = {"linear.weight", "linear.bias"};
+    *count = ak_safetensors_count(d->file);
+    *tensors = ak_arena_new(arena, ak_tensor, *count);
+    if (!*tensors)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < *count; i++) {
+        ak_tensor *tensor = *tensors + i;
+        *tensor = *ak_safetensors_at(d->file, i);
+        for (int j = 0; j < 2; j++)
+            if (numbers[j] >= 0 && strcmp(tensor->name, stems[j]) == 0)
+                ak_tensor_replace(tensor,
+                                  akin_parameters_get(train->parameters, numbers[j])->value);
+    }
+    return AKIN_OK;
+}
+
+static akin_status module_tensors(const ak_transformer_train *train, int module, akin_arena *arena,
+                                  ak_tensor **tensors, int64_t *count, akin_error *error)
+{
+    if (module < 0)
+        return ak_bert_train_tensors(train->bert, arena, tensors, count, error);
+    return dense_tensors(train, &train->dense[module], arena, tensors, count, error);
+}
+
+/* {"format": "pt"} is what transformers asks for. */
+static const char *const metadata[] = {"format", "pt", NULL};
+
+bool ak_transformer_train_is_base(const ak_transformer_train *train)
+{
+    for (int i = 0; i < train->folder->dense_count; i++) {
+        const dense *d = &train->dense[i];
+        const akin_parameter *weight = akin_parameters_get(train->parameters, d->weight);
+        if (!ak_tensor_holds(ak_safetensors_find(d->file, "linear.weight"), weight->value) ||
+            (d->bias >= 0 &&
+             !ak_tensor_holds(ak_safetensors_find(d->file, "linear.bias"),
+                              akin_parameters_get(train->parameters, d->bias)->value)))
+            return false;
+    }
+    return ak_bert_train_is_base(train->bert);
+}
+
+akin_status ak_transformer_train_hash(const ak_transformer_train *train, int module, ak_hash *hash,
+                                      akin_error *error)
+{
+    akin_arena *arena;
+    ak_tensor *tensors = NULL;
+    int64_t count = 0;
+    AK_TRY(ak_arena_create(&arena, error));
+    akin_status status = module_tensors(train, module, arena, &tensors, &count, error);
+    if (!status)
+        status = ak_safetensors_hash(hash, tensors, count, metadata, error);
+    ak_arena_free(arena);
+    return status;
+}
+
+static akin_status save_module(const ak_transformer_train *train, int module, akin_arena *arena,
+                               const char *folder, akin_error *error)
+{
+    const ak_sentence_folder *f = train->folder;
+    const char *name = module < 0 ? f->module : f->dense[module].module;
+    ak_tensor *tensors = NULL;
+    int64_t count = 0;
+    AK_TRY(module_tensors(train, module, arena, &tensors, &count, error));
+    char *path = ak_format("%s/%s%smodel.safetensors", folder, name, *name ? "/" : "");
+    if (!path)
+        return ak_fail_memory(error);
+    akin_status status = ak_safetensors_write(path, tensors, count, metadata, error);
+    ak_free(path);
+    return status;
+}
+
+akin_status ak_transformer_train_save(const ak_transformer_train *train, const char *folder,
+                                      akin_error *error)
+{
+    akin_arena *arena;
+    AK_TRY(ak_arena_create(&arena, error));
+    akin_status status = AKIN_OK;
+    for (int i = -1; i < train->folder->dense_count && !status; i++)
+        status = save_module(train, i, arena, folder, error);
+    ak_arena_free(arena);
+    return status;
+}

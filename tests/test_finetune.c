@@ -1,0 +1,294 @@
+/* Fine-tuning a whole encoder from a recipe: what is saved serves the vectors that were trained,
+   the base is exactly the base where it wins, a run that was stopped goes on in the same bits, and
+   mistakes are told. */
+#include "support.h"
+
+#include "model/model.h"
+#include "tiny_model.h"
+
+#include <math.h>
+
+static akin_context *context;
+static volatile int interrupt;
+static akin_error error_space, *told = &error_space;
+
+#define assert_ok(call)                                                                            \
+    do {                                                                                           \
+        akin_status status_ = (call);                                                              \
+        if (status_)                                                                               \
+            fail_msg("%s: %s", akin_status_name(status_), error_space.message);                    \
+    } while (0)
+
+enum { PAIRS = 40, QUERIES = 12 };
+
+/* Pairs that share a word, which a random model cannot tell. */
+static void write_pairs(const char *path)
+{
+    static const char *const things[] = {"cat",  "dog",  "bird", "fish",  "horse",
+                                         "pear", "plum", "road", "river", "house"};
+    static const char *const kinds[] = {"red", "blue", "green", "white"};
+    char text[PAIRS * 80] = "";
+    size_t used = 0;
+    for (int i = 0; i < PAIRS; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used,
+                                 "{\"a\": \"the %s %s\", \"b\": \"%s of a %s\"}\n", kinds[i % 4],
+                                 things[i / 4], things[i / 4], kinds[i % 4]);
+    write_text(path, text);
+}
+
+/* extra: lines of YAML under "encoders.text"; train: under "train". */
+static const char *write_recipe(const char *extra, const char *lr, const char *train)
+{
+    char text[2048];
+    snprintf(text, sizeof text,
+             "data: {train: pairs.jsonl, validation: 0.2, samples: pairs}\n"
+             "encoders:\n"
+             "  text: {type: transformer, path: tiny, trainable: true%s}\n"
+             "head: {type: empty}\n"
+             "optimizer: {type: adamw, lr: %s}\n"
+             "train: {batch_size: 8%s}\n",
+             extra, lr, train);
+    const char *path = scratch_path("recipe.yaml");
+    write_text(path, text);
+    return path;
+}
+
+/* How a run goes on or stops; all members may be 0. */
+typedef struct plan {
+    const char *checkpoint;
+    bool resume;
+    int64_t steps; /* interrupted after so many */
+} plan;
+
+static void stop_after(void *user, akin_training *training)
+{
+    const plan *p = user;
+    interrupt = p->steps && akin_training_step(training) == p->steps;
+}
+
+static akin_status train(akin_model **model, const char *recipe_path, plan how,
+                         akin_fit_summary *summary, akin_error *error)
+{
+    akin_recipe *recipe;
+    akin_loader *loader, *validation;
+    *model = NULL;
+    AK_TRY(akin_recipe_open(&recipe, context, recipe_path, NULL, 0, error));
+    akin_trainable trainable = akin_recipe_trainable(recipe);
+    akin_trainer trainer = akin_recipe_trainer(recipe);
+    trainer.checkpoint = how.checkpoint;
+    trainer.resume = how.resume;
+    interrupt = 0;
+    const akin_callback stopper = {.size = sizeof stopper, .user = &how, .on_step_end = stop_after};
+    assert_ok(akin_trainer_add_callback(&trainer, stopper, told));
+    akin_status status = akin_recipe_loaders(recipe, &loader, &validation, error);
+    if (!status)
+        status = akin_fit(model, context, &trainable, &trainer, loader, validation, summary, error);
+    akin_recipe_free(recipe);
+    return status;
+}
+
+static void encode(const akin_model *model, float *out)
+{
+    static const char *const texts[QUERIES] = {"",
+                                               "a",
+                                               "the red cat",
+                                               "cat of a red",
+                                               "one two three four five six",
+                                               "run and walk",
+                                               "swim",
+                                               "old hill",
+                                               "new sea",
+                                               "apple cherry tree",
+                                               "eat the small fish",
+                                               "fly to the sea"};
+    akin_object objects[QUERIES];
+    for (int i = 0; i < QUERIES; i++)
+        objects[i] = akin_text(texts[i]);
+    assert_ok(akin_model_encode(model, objects, QUERIES, out, told));
+}
+
+static void assert_same_files(const char *a, const char *b)
+{
+    ak_map x, y;
+    assert_ok(ak_map_open(&x, a, told));
+    assert_ok(ak_map_open(&y, b, told));
+    assert_int_equal(x.size, y.size);
+    assert_memory_equal(x.data, y.data, x.size);
+    ak_map_close(&x);
+    ak_map_close(&y);
+}
+
+static bool same_spaces(const akin_model *a, const akin_model *b)
+{
+    akin_hash x, y;
+    assert_ok(akin_model_fingerprint(a, &x, told));
+    assert_ok(akin_model_fingerprint(b, &y, told));
+    return ak_hash_equal(x, y);
+}
+
+/* A model that was trained, saved and loaded again. */
+static void check_saved(const akin_model *model, const char *folder)
+{
+    akin_model *loaded;
+    float a[QUERIES * TINY_HIDDEN], b[QUERIES * TINY_HIDDEN];
+    size_t count = (size_t)(QUERIES * akin_model_dim(model));
+    assert_ok(akin_model_save(model, folder, true, told));
+    assert_ok(akin_model_load(&loaded, context, folder, AKIN_AS_SAVED, told));
+    assert_true(same_spaces(model, loaded));
+    encode(model, a);
+    encode(loaded, b);
+    for (size_t i = 0; i < count; i++)
+        assert_true(fabsf(a[i] - b[i]) < 1e-5f);
+    assert_false(ak_encoder_trainable(loaded->encoders[0].encoder)); /* it serves */
+    akin_model_free(loaded);
+}
+
+static void test_a_tuned_model(void **state)
+{
+    (void)state;
+    akin_model *model, *base;
+    akin_fit_summary summary;
+    assert_ok(train(&model, write_recipe("", "1e-3", ", epochs: 4"), (plan){0}, &summary, told));
+    assert_true(summary.best_epoch > 0 && summary.best_value < summary.base_value);
+    check_saved(model, scratch_path("tuned"));
+    assert_ok(akin_model_load(&base, context, scratch_path("tiny"), AKIN_F32, told));
+    assert_false(same_spaces(model, base));
+    akin_hash space;
+    assert_ok(akin_model_fingerprint(base, &space, told));
+    assert_true(ak_hash_equal(space, model->base)); /* what akin.json calls the base */
+    akin_model_free(base);
+    akin_model_free(model);
+}
+
+/* Every kind of training and a folder with all modules. */
+static void test_options_and_modules(void **state)
+{
+    (void)state;
+    static const char *const extras[] = {
+        ", train_embeddings: true, dropout: 0",
+        ", trainable_layers: 1",
+        ", freeze: '*.bias,*LayerNorm*', recompute: true, layer_decay: 0.9, lr_factor: 2",
+        ", precision: bf16",
+    };
+    const tiny_options all = {.seed = 3, .dense = true, .normalize = true};
+    tiny_model(scratch_path("tiny"), &all);
+    for (size_t i = 0; i < sizeof extras / sizeof *extras; i++) {
+        akin_model *model;
+        akin_fit_summary summary;
+        assert_ok(train(&model, write_recipe(extras[i], "1e-3", ", epochs: 2"), (plan){0}, &summary,
+                        told));
+        assert_true(summary.best_epoch > 0);
+        if (i < 3) /* bf16 rounds in another order when it serves */
+            check_saved(model, scratch_path("tuned"));
+        akin_model_free(model);
+    }
+    const tiny_options plain = {.seed = 1, .normalize = true};
+    tiny_model(scratch_path("tiny"), &plain);
+}
+
+static void test_the_base_wins(void **state)
+{
+    (void)state;
+    akin_model *model, *base;
+    akin_fit_summary summary;
+    assert_ok(train(&model,
+                    write_recipe("", "0.3", ", epochs: 1, early_stopping: {min_delta: 100}"),
+                    (plan){0}, &summary, told)); /* nothing is that much better */
+    assert_int_equal(summary.best_epoch, 0);
+    check_saved(model, scratch_path("kept"));
+    assert_ok(akin_model_load(&base, context, scratch_path("tiny"), AKIN_F32, told));
+    assert_true(same_spaces(model, base));
+    assert_same_files(scratch_path("kept/encoders/text/model.safetensors"),
+                      scratch_path("tiny/model.safetensors"));
+    akin_model_free(base);
+    akin_model_free(model);
+}
+
+static void test_divergence(void **state)
+{
+    (void)state;
+    akin_model *model;
+    akin_error error = {0};
+    akin_fit_summary summary;
+    assert_int_equal(train(&model,
+                           write_recipe("", "1e6", ", epochs: 4, early_stopping: {patience: 0}"),
+                           (plan){0}, &summary, &error),
+                     AKIN_ERR_DIVERGED);
+    assert_says(&error, "step ");
+    assert_non_null(model); /* the best so far: the base */
+    assert_int_equal(summary.best_epoch, 0);
+    akin_model_free(model);
+}
+
+static void test_resumed_bits(void **state)
+{
+    (void)state;
+    akin_model *whole, *half, *resumed;
+    akin_fit_summary summary;
+    float a[QUERIES * TINY_HIDDEN], b[QUERIES * TINY_HIDDEN];
+    const char *recipe = write_recipe("", "1e-3", ", epochs: 3");
+    const char *folder = scratch_path("run");
+    assert_ok(train(&whole, recipe, (plan){0}, &summary, told));
+    assert_int_equal(train(&half, recipe, (plan){.checkpoint = folder, .steps = 6}, &summary, NULL),
+                     AKIN_ERR_INTERRUPTED);
+    assert_ok(
+        train(&resumed, recipe, (plan){.checkpoint = folder, .resume = true}, &summary, told));
+    encode(whole, a);
+    encode(resumed, b);
+    assert_memory_equal(a, b, sizeof a);
+    akin_model_free(whole);
+    akin_model_free(half);
+    akin_model_free(resumed);
+}
+
+static void test_mistakes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *extra;
+        const char *part;
+    } cases[] = {
+        {", trainable_layers: 5", "\"trainable_layers\" is 5, but the checkpoint has 2 layers"},
+        {", freeze: '*'", "nothing is left to train"},
+        {", trainable_layers: 0", "nothing is left to train"},
+        {", dropout: 1", "dropout"},
+        {", layer_decay: 2", "layer_decay"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        akin_model *model;
+        akin_error error = {0};
+        assert_int_equal(
+            train(&model, write_recipe(cases[i].extra, "1e-3", ""), (plan){0}, NULL, &error),
+            AKIN_ERR_ARGUMENT);
+        assert_says(&error, cases[i].part);
+        assert_null(model);
+    }
+}
+
+static int set_up(void **state)
+{
+    const tiny_options options = {.seed = 1, .normalize = true};
+    if (scratch_make(state))
+        return -1;
+    tiny_model(scratch_path("tiny"), &options);
+    write_pairs(scratch_path("pairs.jsonl"));
+    assert_ok(akin_context_create(&context, told));
+    akin_context_on_interrupt(context, &interrupt);
+    return akin_context_set_cache(context, NULL, told) != AKIN_OK;
+}
+
+static int tear_down(void **state)
+{
+    akin_context_free(context);
+    return scratch_remove(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_tuned_model), cmocka_unit_test(test_options_and_modules),
+        cmocka_unit_test(test_the_base_wins), cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_resumed_bits),  cmocka_unit_test(test_mistakes),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
