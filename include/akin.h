@@ -685,8 +685,9 @@ typedef struct akin_trainable {
     akin_status (*configure_cache)(void *user, akin_cache_options *options, akin_error *error);
     /* After every training and validation step. */
     void (*process_results)(void *user, const akin_results *results);
-    /* NULL, or a recipe as JSON that the model's directory keeps, and the folder that its relative
-       paths start from. */
+    /* NULL, or a recipe as JSON, and the folder that its relative paths start from: kept in the
+       model's directory and in checkpoints, which name what differs when another run wants to go on
+       from them. */
     const char *recipe, *recipe_folder;
 } akin_trainable;
 
@@ -712,8 +713,13 @@ AKIN_API void akin_training_stop(akin_training *training); /* after this step */
 /* What the schedule multiplies, from the next step on; kept in the checkpoint. Not a number and what
    is below 0 are ignored. */
 AKIN_API void akin_training_set_lr(akin_training *training, double lr);
+/* The model as it is now (with train.average: the average) as a model directory, as akin_model_save. */
+AKIN_API akin_status akin_training_save(akin_training *training, const char *path, bool replace,
+                                        akin_error *error);
 
 #define AKIN_MAX_CALLBACKS 16
+
+typedef enum akin_keep_by { AKIN_KEEP_NEWEST, AKIN_KEEP_BEST } akin_keep_by;
 
 typedef struct akin_trainer {
     size_t size;
@@ -722,7 +728,8 @@ typedef struct akin_trainer {
     uint64_t seed;                   /* 42 */
     akin_precision precision;        /* AKIN_F32 */
     const char *monitor;             /* "validation_loss": what best epoch means */
-    int64_t patience;                /* 3: stop after so many epochs without a better value; 0: off */
+    int64_t patience;                /* 3: stop after so many validations without a better value; 0:
+                                        off */
     double min_delta;                /* 0: how much better counts as better */
     bool metrics_per_step;           /* metrics on every training batch as well as per epoch */
     bool summary;                    /* true: a table of the model's parts before the first step */
@@ -738,6 +745,18 @@ typedef struct akin_trainer {
     int64_t checkpoint_steps;        /* 0: not after so many steps */
     int64_t checkpoint_epochs;       /* 0: not after so many epochs */
     int64_t accumulate;              /* 1: batches whose gradients' mean makes a step */
+    int64_t checkpoint_keep;         /* 0: copies that are kept beside it, checkpoint-STEP.safetensors */
+    int checkpoint_keep_by;          /* akin_keep_by */
+    int64_t min_steps;               /* 0: no early stopping before */
+    double max_seconds;              /* 0: no limit, else the run ends with the step after */
+    int64_t limit_batches;           /* 0: all batches of an epoch are trained on */
+    int64_t limit_validation_batches; /* 0: all are validated */
+    int64_t overfit_batches;         /* 0; else the same so many batches in every epoch */
+    int64_t validation_steps;        /* 0: validation by epochs, else after so many steps */
+    double validation_epochs;        /* 1: after each epoch; 0.25: four times in it; 2: every other */
+    bool profile;                    /* false; a table of where the time went, at the end */
+    bool tensorboard;                /* false; event files beside log.csv, for TensorBoard */
+    const char *progress_metrics;    /* "loss": what the progress line shows, names with commas */
     double average;                  /* 0, or the decay (0.999) of a moving average of the
                                         parameters, which is then what is validated and saved */
 } akin_trainer;
@@ -749,6 +768,7 @@ AKIN_API akin_status akin_trainer_add_callback(akin_trainer *trainer, akin_callb
 typedef struct akin_fit_summary {
     int64_t epochs, steps;
     int64_t best_epoch; /* 0: the base was never beaten, and the model is the base */
+    int64_t best_step;  /* the steps that the best model has made */
     double base_value, best_value; /* of the monitored metric */
     int64_t reused, encoded;       /* vectors found in the cache, vectors computed */
     double seconds;

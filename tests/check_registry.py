@@ -5,7 +5,7 @@ usage: check_registry.py AKIN ROOT
 
 Every encoder, head, loss, metric, optimizer and sampler of "akin list" must be named by a test program, and have
 a summary and a help text for each option: a class that was added without its test row fails here. Every
-key of the recipe's own sections must stand in docs/formats.md.
+key of the recipe's own sections must stand in docs/formats.md, every option of a run in docs/training.md with its default.
 """
 import json
 import pathlib
@@ -15,6 +15,8 @@ import sys
 
 KINDS = ("encoders", "heads", "losses", "metrics", "optimizers", "samplers")
 RECIPE_ROW = re.compile(r"\{\.name = (?:DATA|FIELD|BATCH|TRAINER|STOPPING|CHECKPOINT)\((\w+)")
+RUN_ROW = re.compile(r"\{\.name = (?:TRAINER|STOPPING|CHECKPOINT)\((\w+), \w+\)"
+                     r"(?:[^{}]*?\.default_text = \"([^\"]*)\")?")
 
 
 def class_problems(kind, entry, tests):
@@ -44,6 +46,17 @@ def main():
             for key in RECIPE_ROW.findall((root / "src" / "train" / name).read_text())]
     problems += [f"docs/formats.md says nothing of the recipe's key `{key}`" for key in keys
                  if f"`{key}`" not in formats]
+    training = (root / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| `(\w+)` \| ([^|]*?) \|", training, re.MULTILINE))
+    keys_of_runs = RUN_ROW.findall((root / "src" / "train" / "trainer.c").read_text())
+    optimizer = json.loads(subprocess.run([command, "list", "optimizers", "--json"], check=True,
+                                          stdout=subprocess.PIPE).stdout)[0]["options"]
+    keys_of_runs += [(option["name"], option["default"]) for option in optimizer
+                     if option["name"] != "type"]
+    problems += [f"docs/training.md has no row of `{key}` with the default {default or 'none'}"
+                 for key, default in keys_of_runs if (key, default or "none") not in rows]
+    if len(keys_of_runs) < 30:
+        problems.append(f"only {len(keys_of_runs)} options of runs were found")
     if len(keys) < 20 or count < 20:
         problems.append(f"only {len(keys)} recipe keys and {count} classes were found")
     print("\n".join(problems) or f"{count} classes and {len(keys)} recipe keys")

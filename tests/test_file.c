@@ -322,8 +322,8 @@ static void a_folder_appears_when_it_is_whole(void **state)
 static akin_status replace_folder(void *path, akin_error *error)
 {
     char *temporary;
-    AK_TRY(ak_folder_begin(&temporary, path, true, error));
-    return ak_folder_commit(temporary, path, true, error);
+    AK_TRY(ak_folder_begin(&temporary, path, -1, error));
+    return ak_folder_commit(temporary, path, -1, error);
 }
 
 static void folders_are_replaced_without_exchange_too(void **state)
@@ -463,22 +463,31 @@ static void logs_grow_line_by_line(void **state)
     ak_log *log;
     akin_error e = {0};
     const char *path = scratch_path("log");
-    assert_int_equal(ak_log_open(&log, path, false, &e), AKIN_OK);
+    assert_int_equal(ak_log_open(&log, path, 0, &e), AKIN_OK);
     assert_int_equal(ak_log_line(log, "one", &e), AKIN_OK);
     assert_file_holds(path, "one\n");
     ak_log_close(log);
     write_text(path, "one\ntor");
-    assert_int_equal(ak_log_open(&log, path, true, &e), AKIN_OK);
+    assert_int_equal(ak_log_open(&log, path, -1, &e), AKIN_OK);
     assert_int_equal(ak_log_line(log, "two", &e), AKIN_OK);
     ak_log_close(log);
     assert_file_holds(path, "one\ntor\ntwo\n");
-    assert_int_equal(ak_log_open(&log, path, false, &e), AKIN_OK);
+    assert_int_equal(ak_log_open(&log, path, 4, &e), AKIN_OK);
+    assert_int_equal(ak_log_size(log), 4);
+    assert_int_equal(ak_log_put(log, "a\0b", 3, &e), AKIN_OK);
+    assert_int_equal(ak_log_size(log), 7);
+    ak_log_close(log);
+    write_text(path, "tor"); /* shorter than it was said to be */
+    assert_int_equal(ak_log_open(&log, path, 4, &e), AKIN_OK);
+    ak_log_close(log);
+    assert_file_holds(path, "tor\n");
+    assert_int_equal(ak_log_open(&log, path, 0, &e), AKIN_OK);
     ak_log_close(log);
     ak_log_close(NULL);
     assert_file_holds(path, "");
-    assert_int_equal(ak_log_open(&log, scratch, false, &e), AKIN_ERR_IO);
+    assert_int_equal(ak_log_open(&log, scratch, 0, &e), AKIN_ERR_IO);
     assert_null(log);
-    assert_int_equal(ak_log_open(&log, "/dev/full", true, &e), AKIN_OK);
+    assert_int_equal(ak_log_open(&log, "/dev/full", -1, &e), AKIN_OK);
     assert_int_equal(ak_log_line(log, "x", &e), AKIN_ERR_IO);
     assert_says(&e, "cannot write /dev/full: No space left");
     ak_log_close(log);
@@ -487,7 +496,7 @@ static void logs_grow_line_by_line(void **state)
 static akin_status write_log(void *path, akin_error *error)
 {
     ak_log *log;
-    AK_TRY(ak_log_open(&log, path, true, error));
+    AK_TRY(ak_log_open(&log, path, -1, error));
     akin_status status = ak_log_line(log, "x", error);
     ak_log_close(log);
     return status;

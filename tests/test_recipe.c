@@ -353,6 +353,79 @@ static void test_trains(void **state)
     akin_recipe_free(recipe);
 }
 
+/* A run of a recipe, from a checkpoint or into it. */
+static akin_status run_recipe(const char *text, bool resume, akin_error *error)
+{
+    akin_loader *train, *validation;
+    akin_model *model;
+    akin_recipe *recipe = open_recipe(text, NULL, 0);
+    akin_trainable trainable = akin_recipe_trainable(recipe);
+    akin_trainer trainer = akin_recipe_trainer(recipe);
+    char folder[512];
+    snprintf(folder, sizeof folder, "%s", test_path("run"));
+    trainer.checkpoint = folder;
+    trainer.resume = resume;
+    trainer.summary = trainer.progress = false;
+    assert_ok(akin_recipe_loaders(recipe, &train, &validation, told));
+    akin_status status = akin_fit(&model, context, &trainable, &trainer, train, validation, NULL,
+                                  error);
+    if (model) { /* it says how it was made, with every default */
+        ak_value *record;
+        akin_arena *arena;
+        assert_ok(ak_arena_create(&arena, told));
+        const char *json = model->training_json;
+        assert_ok(ak_json_parse(&record, arena, json, strlen(json), "record", told));
+        char *kept = ak_json_write(ak_value_get(record, "recipe"), 0);
+        assert_string_equal(kept, akin_recipe_json(recipe));
+        assert_null(strstr(kept, "-1"));
+        ak_free(kept);
+        ak_arena_free(arena);
+    }
+    akin_model_free(model);
+    akin_recipe_free(recipe);
+    return status;
+}
+
+static void test_resume_with_another_recipe(void **state)
+{
+    (void)state;
+    static const char first[] = "data: {train: d.jsonl, fields: {a: q}}\n"
+                                "encoders: {n: {type: numbers, dim: 2}}\n"
+                                "optimizer: {type: adamw}\n"
+                                "train: {batch_size: 8, epochs: 2}\n";
+    static const struct {
+        const char *recipe, *told; /* NULL: it may go on */
+    } rows[] = {
+        {"data: {train: d.jsonl, fields: {a: q}}\nencoders: {n: {type: numbers, dim: 2}}\n"
+         "optimizer: {type: adamw}\n"
+         "train: {batch_size: 8, epochs: 3, workers: 0, profile: true, checkpoint: {steps: 1}}\n",
+         NULL},
+        {"data: {train: d.jsonl, fields: {a: q}}\nencoders: {n: {type: numbers, dim: 1}}\n"
+         "optimizer: {type: adamw}\ntrain: {batch_size: 8, epochs: 2}\n",
+         "encoders.n.dim was 2, this run's is 1"},
+        {"data: {train: d.jsonl, fields: {a: q}}\nencoders: {n: {type: numbers, dim: 2}}\n"
+         "optimizer: {type: adamw}\nhead: {dropout: 0.1}\ntrain: {batch_size: 8, epochs: 2}\n",
+         "head.dropout was 0.0, this run's is 0.1"},
+        {"data: {train: d.jsonl, fields: {a: q}}\nencoders: {n: {type: numbers, dim: 2}}\n"
+         "train: {batch_size: 8, epochs: 2, validation_epochs: 0.5}\n",
+         "optimizer.type was \"adamw\", this run's is \"adam\"; optimizer.weight_decay was 0.01, "
+         "this run's is 0.0; train.validation_epochs was 1.0, this run's is 0.5"},
+        {"data: {train: other.jsonl, fields: {a: q}}\nencoders: {n: {type: numbers, dim: 2}}\n"
+         "optimizer: {type: adamw}\ntrain: {batch_size: 8, epochs: 2}\n",
+         "data.train was \"d.jsonl\", this run's is \"other.jsonl\""},
+    };
+    write_data("d.jsonl", 40);
+    write_data("other.jsonl", 30);
+    assert_ok(run_recipe(first, false, told));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        akin_error error = {0};
+        akin_status status = run_recipe(rows[i].recipe, true, &error);
+        if (rows[i].told ? status != AKIN_ERR_MISMATCH || !strstr(error.message, rows[i].told)
+                         : status != AKIN_OK)
+            fail_msg("row %d: %s: %s", (int)i, akin_status_name(status), error.message);
+    }
+}
+
 static akin_status open_again(akin_error *error)
 {
     akin_recipe *recipe;
@@ -386,7 +459,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_mistakes), TEST(test_says_what_runs), TEST(test_sets),           TEST(test_json),
-        TEST(test_data),     TEST(test_trains),         TEST(test_without_memory),
+        TEST(test_data),     TEST(test_trains), TEST(test_resume_with_another_recipe),        TEST(test_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

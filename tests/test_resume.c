@@ -117,6 +117,7 @@ static void test_resume_of_what_has_state(void **state)
     trainer.average = 0.9;
     trainer.accumulate = 3; /* two steps an epoch, the second of one batch */
     trainer.min_delta = 1e-3;
+    trainer.validation_epochs = 0.5;
     interrupt_at = 0;
     assert_ok(fit(&model, &p, &trainer, &whole, told));
     assert_int_equal(whole.steps, 12);
@@ -132,6 +133,142 @@ static void test_resume_of_what_has_state(void **state)
         akin_model_free(model);
         resume(&p, trainer, expected, &whole);
     }
+}
+
+/* More epochs than the run was made for, where no schedule leads to its end. */
+static void test_resume_with_more_epochs(void **state)
+{
+    (void)state;
+    static float expected[VALIDATION * DIM];
+    akin_model *model;
+    akin_fit_summary whole;
+    akin_error error;
+    char folder[512];
+    snprintf(folder, sizeof folder, "%s", test_path("run"));
+    plan p = {.lr = 0.02, .optimizer = AKIN_ADAM};
+    akin_trainer trainer = trainer_of(5);
+    assert_ok(fit(&model, &p, &trainer, &whole, told));
+    vectors_of(model, expected);
+    akin_model_free(model);
+    trainer.max_epochs = 2;
+    trainer.checkpoint = folder;
+    assert_ok(fit(&model, &p, &trainer, NULL, told));
+    akin_model_free(model);
+    trainer.max_epochs = 5;
+    resume(&p, trainer, expected, &whole);
+    trainer.max_epochs = 6;
+    trainer.resume = true;
+    p.schedule = AKIN_LINEAR;
+    assert_int_equal(fit(&model, &p, &trainer, NULL, &error), AKIN_ERR_MISMATCH);
+    assert_non_null(strstr(error.message, "total_steps was 0, this run's is 24"));
+    assert_non_null(strstr(error.message, "optimizer.schedule was \"constant\""));
+}
+
+/* A log has each row once, also of a run that was killed after it had written more of them. */
+static void test_resumed_logs(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"log.csv", "log.jsonl",
+                                        "events.out.tfevents.0000000000.akin"};
+    akin_model *model;
+    char folder[2][512], log[512];
+    snprintf(folder[0], sizeof folder[0], "%s", test_path("run"));
+    snprintf(folder[1], sizeof folder[1], "%s", test_path("kept"));
+    snprintf(log, sizeof log, "%s", test_path("log"));
+    assert_ok(ak_make_folders(folder[1], told));
+    plan p = resumed_plan;
+    akin_trainer trainer = trainer_of(4);
+    akin_callback callback = {.size = sizeof callback, .on_epoch_start = keep_checkpoint};
+    assert_ok(akin_trainer_add_callback(&trainer, callback, told));
+    trainer.checkpoint = folder[0];
+    trainer.checkpoint_epochs = 1;
+    trainer.log_folder = log;
+    trainer.tensorboard = trainer.metrics_per_step = true;
+    assert_ok(fit(&model, &p, &trainer, NULL, told));
+    akin_model_free(model);
+    ak_map whole[3], again[3];
+    char path[3][600];
+    for (int i = 0; i < 3; i++) {
+        snprintf(path[i], sizeof path[i], "%s/%s", log, names[i]);
+        assert_ok(ak_map_open(&whole[i], path[i], told));
+    }
+    char *csv = ak_alloc(whole[0].size), *jsonl = ak_alloc(whole[1].size);
+    memcpy(csv, whole[0].data, whole[0].size);
+    memcpy(jsonl, whole[1].data, whole[1].size);
+    size_t sizes[3] = {whole[0].size, whole[1].size, whole[2].size};
+    for (int i = 0; i < 3; i++)
+        ak_map_close(&whole[i]);
+    trainer.checkpoint = folder[1]; /* of after the second epoch */
+    trainer.callback_count = 0;
+    trainer.resume = true;
+    assert_ok(fit(&model, &p, &trainer, NULL, told));
+    akin_model_free(model);
+    for (int i = 0; i < 3; i++)
+        assert_ok(ak_map_open(&again[i], path[i], told));
+    assert_int_equal(again[1].size, sizes[1]);
+    assert_memory_equal(again[1].data, jsonl, sizes[1]);
+    assert_int_equal(again[2].size, sizes[2]);
+    int rows[2] = {0, 0}; /* seconds differ from run to run */
+    for (size_t i = 0; i < sizes[0]; i++)
+        rows[0] += csv[i] == '\n';
+    for (size_t i = 0; i < again[0].size; i++)
+        rows[1] += again[0].data[i] == '\n';
+    assert_int_equal(rows[0], 1 + 1 + 4);
+    assert_int_equal(rows[1], rows[0]);
+    for (int i = 0; i < 3; i++)
+        ak_map_close(&again[i]);
+    ak_free(csv);
+    ak_free(jsonl);
+}
+
+static void assert_copies(const char *expected)
+{
+    char **names, all[512] = "";
+    int64_t count;
+    assert_ok(ak_list_folder(&names, &count, test_path("run"), told));
+    for (int64_t i = 0; i < count; i++)
+        if (strcmp(names[i], "checkpoint.safetensors") != 0)
+            snprintf(all + strlen(all), sizeof all - strlen(all), "%s ", names[i]);
+    ak_names_free(names, count);
+    assert_string_equal(all, expected);
+}
+
+static void test_copies_are_kept(void **state)
+{
+    (void)state;
+    static float expected[VALIDATION * DIM];
+    akin_model *model;
+    akin_fit_summary whole;
+    char folder[512], copy[600];
+    snprintf(folder, sizeof folder, "%s", test_path("run"));
+    plan p = {.lr = 0.05, .optimizer = AKIN_ADAM};
+    akin_trainer trainer = trainer_of(5);
+    trainer.checkpoint = folder;
+    trainer.checkpoint_epochs = 1;
+    trainer.checkpoint_keep = 2;
+    assert_ok(fit(&model, &p, &trainer, &whole, told));
+    vectors_of(model, expected);
+    akin_model_free(model);
+    assert_copies("checkpoint-16.safetensors checkpoint-20.safetensors ");
+    /* a run may go on from a copy, and goes on with the list of copies */
+    snprintf(copy, sizeof copy, "%s/checkpoint-16.safetensors", folder);
+    trainer.checkpoint = copy;
+    trainer.checkpoint_keep = 3;
+    resume(&p, trainer, expected, &whole);
+    assert_copies("checkpoint-16.safetensors checkpoint-20.safetensors ");
+    /* by value */
+    char best[64];
+    trainer.checkpoint = folder;
+    trainer.checkpoint_keep = 1;
+    trainer.checkpoint_keep_by = AKIN_KEEP_BEST;
+    trainer.max_epochs = 40;
+    trainer.monitor = "reciprocal_rank"; /* it reaches its top early */
+    ak_remove_tree(folder);
+    assert_ok(fit(&model, &p, &trainer, &whole, told));
+    akin_model_free(model);
+    snprintf(best, sizeof best, "checkpoint-%d.safetensors ", (int)whole.best_step);
+    assert_copies(best);
+    assert_true(whole.best_epoch > 0 && whole.best_epoch < 40); /* else it says nothing */
 }
 
 /* ---- when checkpoints are written ---- */
@@ -224,13 +361,13 @@ static void test_resume_of_another_run(void **state)
         bool in_order, no_validation;
         const char *monitor;
     } rows[] = {
-        {.what = "lr", .lr = 0.03, .told = "optimizer"},
-        {.what = "head", .head = "{dropout: 0.3}", .told = "\"head\" was"},
-        {.what = "batch size", .batch = 20, .told = "\"batch_size\" was 16, this run's is 20"},
-        {.what = "seed", .seed = 7, .told = "\"seed\" was 42, this run's is 7"},
-        {.what = "encoder", .encoder = "{dim: 6, version: 2}", .told = "\"encoders\""},
-        {.what = "order", .in_order = true, .told = "\"shuffle\" was true"},
-        {.what = "monitor", .monitor = "reciprocal_rank", .told = "\"monitor\" was"},
+        {.what = "lr", .lr = 0.03, .told = "optimizer.lr was 0.02, this run's is 0.03"},
+        {.what = "head", .head = "{dropout: 0.3}", .told = "head.dropout was 0.2, this run's is 0.3"},
+        {.what = "batch size", .batch = 20, .told = "train.batch_size was 16, this run's is 20"},
+        {.what = "seed", .seed = 7, .told = "train.seed was 42, this run's is 7"},
+        {.what = "encoder", .encoder = "{dim: 6, version: 2}", .told = "encoders was \""},
+        {.what = "order", .in_order = true, .told = "train.shuffle was true"},
+        {.what = "monitor", .monitor = "reciprocal_rank", .told = "train.early_stopping.metric was"},
         {.what = "no validation", .no_validation = true, .told = "was"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -266,6 +403,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_resume),
         TEST(test_resume_of_what_has_state),
+        TEST(test_resume_with_more_epochs),
+        TEST(test_resumed_logs),
+        TEST(test_copies_are_kept),
         TEST(test_when_checkpoints_are_written),
         TEST(test_resume_of_another_run),
     };

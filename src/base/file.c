@@ -378,7 +378,15 @@ static bool close_torn_line(int file)
     return last == '\n' || write_all(file, "\n", 1);
 }
 
-akin_status ak_log_open(ak_log **out, const char *path, bool append, akin_error *error)
+static bool keep_bytes(int file, int64_t keep)
+{
+    off_t end = lseek(file, 0, SEEK_END);
+    if (keep < 0 || end < keep)
+        return close_torn_line(file);
+    return end == keep || ftruncate(file, keep) == 0;
+}
+
+akin_status ak_log_open(ak_log **out, const char *path, int64_t keep, akin_error *error)
 {
     *out = NULL;
     ak_log *log = ak_calloc(1, sizeof *log);
@@ -389,8 +397,8 @@ akin_status ak_log_open(ak_log **out, const char *path, bool append, akin_error 
         return ak_fail_memory(error);
     }
     *log = (ak_log){.path = name};
-    log->file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | (append ? 0 : O_TRUNC), 0666);
-    if (log->file < 0 || !close_torn_line(log->file)) {
+    log->file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (log->file < 0 || !keep_bytes(log->file, keep)) {
         akin_status status = fail(error, "write", path);
         ak_log_close(log);
         return status;
@@ -407,6 +415,16 @@ akin_status ak_log_line(ak_log *log, const char *text, akin_error *error)
     bool ok = write_all(log->file, line, strlen(line));
     ak_free(line);
     return ok ? AKIN_OK : fail(error, "write", log->path);
+}
+
+akin_status ak_log_put(ak_log *log, const void *data, size_t size, akin_error *error)
+{
+    return write_all(log->file, data, size) ? AKIN_OK : fail(error, "write", log->path);
+}
+
+int64_t ak_log_size(const ak_log *log)
+{
+    return lseek(log->file, 0, SEEK_END);
 }
 
 void ak_log_close(ak_log *log)

@@ -23,10 +23,13 @@ akin_status ak_writer_commit(ak_writer *writer, akin_error *error); /* frees the
 void ak_writer_abort(ak_writer *writer);                            /* removes the temporary */
 akin_status ak_file_write(const char *path, const void *data, size_t size, akin_error *error);
 
-/* Log files grow line by line and are not renamed. */
+/* Log files grow piece by piece and are not renamed. `keep`: how many bytes of an existing file stay;
+   -1: all of them, a torn last line closed. */
 typedef struct ak_log ak_log;
-akin_status ak_log_open(ak_log **out, const char *path, bool append, akin_error *error);
+akin_status ak_log_open(ak_log **out, const char *path, int64_t keep, akin_error *error);
 akin_status ak_log_line(ak_log *log, const char *text, akin_error *error); /* flushed */
+akin_status ak_log_put(ak_log *log, const void *data, size_t size, akin_error *error);
+int64_t ak_log_size(const ak_log *log);
 void ak_log_close(ak_log *log);
 
 /* A folder is written under a temporary name beside its target and renamed by commit; with

@@ -33,6 +33,12 @@ static akin_status keep(akin_training *t, akin_error *error)
     return AKIN_OK;
 }
 
+static bool may_stop(const akin_training *t)
+{
+    int64_t finished = t->batch < t->epoch_batches ? t->epoch - 1 : t->epoch;
+    return finished >= t->trainer.min_epochs && t->step >= t->trainer.min_steps;
+}
+
 akin_status ak_best_update(akin_training *t, akin_error *error)
 {
     double value = ak_run_figure(t, t->trainer.monitor)->value;
@@ -41,13 +47,13 @@ akin_status ak_best_update(akin_training *t, akin_error *error)
     bool last = !t->validation.loader && t->epoch > 0; /* nothing to judge by: the last one */
     if (last || (t->validation.loader && better(t, value, t->best_epoch < 0 ? NAN : t->best_value))) {
         t->best_epoch = t->epoch;
+        t->best_step = t->step;
         t->best_value = value;
         t->since_best = 0;
         return keep(t, error);
     }
     t->since_best++;
-    if (t->trainer.patience && t->since_best >= t->trainer.patience &&
-        t->epoch >= t->trainer.min_epochs) {
+    if (t->trainer.patience && t->since_best >= t->trainer.patience && may_stop(t)) {
         t->stop = true;
         t->stopped_early = true;
     }

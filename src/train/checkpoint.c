@@ -27,6 +27,27 @@ static bool add_figures(const akin_training *t, akin_arena *arena, ak_value *roo
     return true;
 }
 
+static bool add_logs(const akin_training *t, akin_arena *arena, ak_value *root)
+{
+    ak_log_sizes sizes = ak_run_log_sizes(t->log);
+    ak_value *logs = ak_value_add(arena, root, "logs", AK_MAP);
+    return ak_value_add_int(arena, logs, "csv", sizes.csv) &&
+           ak_value_add_int(arena, logs, "jsonl", sizes.jsonl) &&
+           ak_value_add_int(arena, logs, "events", sizes.events);
+}
+
+static bool add_kept(const akin_training *t, akin_arena *arena, ak_value *root)
+{
+    ak_value *kept = ak_value_add(arena, root, "kept", AK_LIST);
+    for (int i = 0; i < t->kept_count; i++) {
+        ak_value *one = ak_value_add(arena, kept, NULL, AK_MAP);
+        if (!ak_value_add_int(arena, one, "step", t->kept[i].step) ||
+            !ak_value_add_number(arena, one, "value", t->kept[i].value))
+            return false;
+    }
+    return kept != NULL;
+}
+
 static akin_status state_json(const akin_training *t, char **out, akin_error *error)
 {
     akin_arena *arena;
@@ -41,11 +62,17 @@ static akin_status state_json(const akin_training *t, char **out, akin_error *er
                 ak_value_add_number(arena, root, "plateau_best", t->plateau_best) &&
                 ak_value_add_int(arena, root, "plateau_bad", t->plateau_bad) &&
                 ak_value_add_int(arena, root, "best_epoch", t->best_epoch) &&
+                ak_value_add_int(arena, root, "best_step", t->best_step) &&
                 ak_value_add_number(arena, root, "best_value", t->best_value) &&
+                ak_value_add_int(arena, root, "judged", t->judged) &&
+                ak_value_add_number(arena, root, "seconds", ak_seconds() - t->started) &&
                 ak_value_add_int(arena, root, "since_best", t->since_best) &&
                 ak_value_add_bool(arena, root, "stop", t->stop) &&
+                ak_value_add_bool(arena, root, "stopped_early", t->stopped_early) &&
                 ak_value_add_string(arena, root, "history",
-                                    t->history.data ? t->history.data : "") && add_figures(t, arena, root);
+                                    t->history.data ? t->history.data : "") &&
+                add_logs(t, arena, root) && add_kept(t, arena, root) &&
+                add_figures(t, arena, root);
     akin_status status = made ? AKIN_OK : ak_fail_memory(error);
     if (!status && !(*out = ak_json_write(root, 0)))
         status = ak_fail_memory(error);
@@ -69,6 +96,18 @@ static void read_state(akin_training *t, const ak_value *root)
     t->stop = ak_value_get_bool(root, "stop", false);
     const char *history = ak_value_get_string(root, "history", "");
     ak_text_add(&t->history, history, strlen(history));
+    t->stopped_early = ak_value_get_bool(root, "stopped_early", false);
+    t->best_step = ak_value_get_int(root, "best_step", 0);
+    t->judged = ak_value_get_int(root, "judged", -1);
+    t->started -= ak_value_get_number(root, "seconds", 0);
+    const ak_value *logs = ak_value_get(root, "logs"), *kept = ak_value_get(root, "kept");
+    t->log_sizes = (ak_log_sizes){ak_value_get_int(logs, "csv", 0), ak_value_get_int(logs, "jsonl", 0),
+                                  ak_value_get_int(logs, "events", 0)};
+    t->kept_count = 0;
+    for (const ak_value *one = kept ? kept->first : NULL; one && t->kept_count < AK_MAX_KEPT;
+         one = one->next)
+        t->kept[t->kept_count++] = (ak_kept){ak_value_get_int(one, "step", 0),
+                                             ak_value_get_number(one, "value", NAN)};
     for (int i = 0; i < t->figure_count; i++) {
         const ak_value *one = ak_value_get(ak_value_get(root, "figures"), t->figures[i].name);
         t->figures[i].value = ak_value_get_number(one, "value", NAN);
@@ -120,7 +159,7 @@ static void free_blocks(block *blocks, int n)
 }
 
 static akin_status write_file(const char *path, const block *blocks, int n, const char *state,
-                              const char *settings, akin_error *error)
+                              ak_settings s, akin_error *error)
 {
     ak_tensor tensors[MAX_TENSORS];
     for (int i = 0; i < n; i++)
@@ -131,38 +170,123 @@ static akin_status write_file(const char *path, const block *blocks, int n, cons
                                  .count = blocks[i].count,
                                  .size = (size_t)blocks[i].count * sizeof(float),
                                  .data = blocks[i].data};
-    const char *const metadata[] = {"format", "akin-checkpoint", "state", state,
-                                    "settings", settings, NULL};
+    const char *const metadata[] = {"format",   "akin-checkpoint", "state", state, "settings",
+                                    s.settings, s.recipe ? "recipe" : NULL, s.recipe, NULL};
     return ak_safetensors_write(path, tensors, n, metadata, error);
 }
 
-static char *checkpoint_path(const akin_training *t)
+/* ---- copies ---- */
+
+/* The copy to do without: the oldest, or the one whose value is worst, of equal ones the newest (no value is
+   worse than any). */
+static int worst_kept(const akin_training *t)
 {
-    return ak_path_join(t->trainer.checkpoint, "checkpoint.safetensors");
+    bool larger = ak_larger_is_better(t->trainer.monitor);
+    int worst = 0;
+    for (int i = 1; i < t->kept_count && t->trainer.checkpoint_keep_by == AKIN_KEEP_BEST; i++) {
+        double a = t->kept[i].value, b = t->kept[worst].value;
+        if (!isnan(b) && (isnan(a) || (larger ? a <= b : a >= b)))
+            worst = i;
+    }
+    return worst;
 }
 
-akin_status ak_checkpoint_write(akin_training *t, akin_error *error)
+/* Puts this step on the list and takes one off if there are too many; false: nothing to copy. */
+static bool choose_kept(akin_training *t, ak_kept *gone)
 {
-    double start = ak_seconds();
+    bool there = t->kept_count && t->kept[t->kept_count - 1].step == t->step;
+    if (!t->trainer.checkpoint_keep || there)
+        return false;
+    double value = ak_run_figure(t, t->trainer.monitor)->value;
+    t->kept[t->kept_count++] = (ak_kept){t->step, value};
+    if (t->kept_count <= t->trainer.checkpoint_keep)
+        return true;
+    int worst = worst_kept(t);
+    *gone = t->kept[worst];
+    memmove(&t->kept[worst], &t->kept[worst + 1],
+            (size_t)(--t->kept_count - worst) * sizeof *t->kept);
+    return gone->step != t->step;
+}
+
+static char *kept_path(const char *folder, int64_t step)
+{
+    char *name = ak_format("checkpoint-%lld.safetensors", (long long)step);
+    char *path = name ? ak_path_join(folder, name) : NULL;
+    ak_free(name);
+    return path;
+}
+
+/* gone: the step of a copy to remove, -1: none. */
+static akin_status copy_kept(const char *folder, const char *path, int64_t step, int64_t gone,
+                             akin_error *error)
+{
+    char *copy = kept_path(folder, step), *old = kept_path(folder, gone);
+    akin_status status = copy && old ? ak_copy_file(path, copy, error) : ak_fail_memory(error);
+    if (!status && gone >= 0)
+        status = ak_file_remove(old, error);
+    ak_free(copy);
+    ak_free(old);
+    return status;
+}
+
+/* ---- writing ---- */
+
+/* The checkpoint of a run is a folder; one may go on from a copy in it too, named by its file. */
+static bool names_a_copy(const akin_training *t)
+{
+    return ak_path_has_suffix(t->trainer.checkpoint, ".safetensors");
+}
+
+static char *folder_of(const akin_training *t)
+{
+    return names_a_copy(t) ? ak_path_parent(t->trainer.checkpoint)
+                           : ak_strdup(t->trainer.checkpoint);
+}
+
+static char *path_to_write(const akin_training *t)
+{
+    char *folder = folder_of(t);
+    char *path = folder ? ak_path_join(folder, "checkpoint.safetensors") : NULL;
+    ak_free(folder);
+    return path;
+}
+
+static akin_status write_state(const akin_training *t, const char *path, akin_error *error)
+{
     block blocks[MAX_TENSORS];
     int n = 0;
-    char *state = NULL, *settings = NULL, *path = checkpoint_path(t);
-    akin_status status = path ? ak_make_folders(t->trainer.checkpoint, error)
-                              : ak_fail_memory(error);
-    if (!status)
-        status = state_json(t, &state, error);
+    char *state = NULL, *settings = NULL;
+    akin_status status = state_json(t, &state, error);
     if (!status)
         status = ak_settings_json(t, &settings, error);
     if (!status)
         status = list_blocks(t, blocks, &n, error);
     if (!status)
-        status = write_file(path, blocks, n, state, settings, error);
+        status = write_file(path, blocks, n, state, (ak_settings){settings, ak_settings_recipe(t)},
+                            error);
     free_blocks(blocks, n);
     ak_free(state);
     ak_free(settings);
+    return status;
+}
+
+akin_status ak_checkpoint_write(akin_training *t, akin_error *error)
+{
+    double start = ak_seconds();
+    ak_stage before = ak_enter(t, AK_STAGE_CHECKPOINT);
+    char *folder = folder_of(t), *path = path_to_write(t);
+    akin_status status = folder && path ? ak_make_folders(folder, error) : ak_fail_memory(error);
+    ak_kept gone = {-1, NAN};
+    bool kept = !status && choose_kept(t, &gone);
+    if (!status)
+        status = write_state(t, path, error);
+    if (!status && kept)
+        status = copy_kept(folder, path, t->step, gone.step, error);
+    ak_free(folder);
     ak_free(path);
     t->checkpointed = ak_seconds();
     t->checkpoint_cost = t->checkpointed - start;
+    ak_enter(t, before);
     return status;
 }
 
@@ -228,14 +352,16 @@ static akin_status restore(akin_training *t, const ak_safetensors *file, const c
                            akin_arena *arena, akin_error *error)
 {
     const char *state = ak_safetensors_metadata(file, "state");
-    const char *theirs = ak_safetensors_metadata(file, "settings");
-    char *ours;
+    const ak_settings theirs = {ak_safetensors_metadata(file, "settings"),
+                                ak_safetensors_metadata(file, "recipe")};
+    char *settings;
     ak_value *root;
-    if (!state || !theirs)
+    if (!state || !theirs.settings)
         return ak_fail_at(error, AKIN_ERR_FORMAT, path, 0, "not a checkpoint");
-    AK_TRY(ak_settings_json(t, &ours, error));
-    akin_status status = ak_settings_compare(ours, theirs, path, arena, error);
-    ak_free(ours);
+    AK_TRY(ak_settings_json(t, &settings, error));
+    akin_status status = ak_settings_compare((ak_settings){settings, ak_settings_recipe(t)}, theirs,
+                                             path, arena, error);
+    ak_free(settings);
     AK_TRY(status);
     AK_TRY(ak_json_parse(&root, arena, state, strlen(state), path, error));
     read_state(t, root);
@@ -247,7 +373,7 @@ akin_status ak_checkpoint_read(akin_training *t, akin_error *error)
 {
     akin_arena *arena = NULL;
     ak_safetensors *file = NULL;
-    char *path = checkpoint_path(t);
+    char *path = names_a_copy(t) ? ak_strdup(t->trainer.checkpoint) : path_to_write(t);
     akin_status status = path ? ak_arena_create(&arena, error) : ak_fail_memory(error);
     if (!status)
         status = ak_safetensors_open(&file, path, error);

@@ -1,52 +1,68 @@
-/* Logs of a run: log.csv has a row an epoch, log.jsonl has a line an epoch and, when metrics are
-   computed per step, a line a step. */
+/* Logs of a run: log.csv has a row a validation or epoch, log.jsonl has a line for each and, when
+   metrics are computed per step, a line a step; events for TensorBoard have loss and lr of every step
+   and what log.csv has. A resumed run cuts them to what they were at its checkpoint. */
 #include "train/train.h"
 
 #include <math.h>
+#include <time.h>
+
+#define EVENTS "events.out.tfevents.0000000000.akin" /* TensorBoard looks for "tfevents" */
 
 struct ak_run_log {
-    ak_log *csv, *jsonl;
-    bool header; /* of the CSV file still to be written */
+    ak_log *csv, *jsonl, *events; /* events: NULL where not wanted */
 };
 
-static akin_status open_one(ak_log **out, const char *folder, const char *name, bool append,
+static akin_status open_one(ak_log **out, const char *folder, const char *name, int64_t keep,
                             akin_error *error)
 {
+    int64_t size = 0, time;
     char *path = ak_path_join(folder, name);
     if (!path)
         return ak_fail_memory(error);
-    akin_status status = ak_log_open(out, path, append, error);
+    /* A file that lost its end, or is not there, starts anew. */
+    if (keep && (ak_file_stamp(path, &size, &time, NULL) || size < keep))
+        keep = 0;
+    akin_status status = ak_log_open(out, path, keep, error);
     ak_free(path);
     return status;
 }
 
-/* A resumed run goes on with its log, unless it had none. */
-static bool has_rows(const char *folder)
+static double seconds_since_1970(void)
 {
-    int64_t size = 0, time;
-    char *path = ak_path_join(folder, "log.csv");
-    bool rows = path && !ak_file_stamp(path, &size, &time, NULL) && size > 0;
-    ak_free(path);
-    return rows;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-akin_status ak_run_log_open(ak_run_log **out, const char *folder, bool append, akin_error *error)
+static akin_status put_event(ak_run_log *log, const ak_event *event, akin_error *error)
 {
-    *out = NULL;
+    ak_text record = {0};
+    ak_event_write(&record, event, seconds_since_1970());
+    akin_status status = record.failed
+                             ? ak_fail_memory(error)
+                             : ak_log_put(log->events, record.data, record.size, error);
+    ak_free(record.data);
+    return status;
+}
+
+static akin_status open_events(ak_run_log *log, const akin_training *t, akin_error *error)
+{
+    AK_TRY(open_one(&log->events, t->trainer.log_folder, EVENTS, t->log_sizes.events, error));
+    return ak_log_size(log->events) ? AKIN_OK : put_event(log, NULL, error);
+}
+
+akin_status ak_run_log_open(akin_training *t, akin_error *error)
+{
+    const char *folder = t->trainer.log_folder;
+    if (!folder)
+        return AKIN_OK;
     AK_TRY(ak_make_folders(folder, error));
-    ak_run_log *log = ak_calloc(1, sizeof *log);
-    if (!log)
+    t->log = ak_calloc(1, sizeof *t->log);
+    if (!t->log)
         return ak_fail_memory(error);
-    log->header = !append || !has_rows(folder);
-    akin_status status = open_one(&log->csv, folder, "log.csv", append, error);
-    if (!status)
-        status = open_one(&log->jsonl, folder, "log.jsonl", append, error);
-    if (status) {
-        ak_run_log_close(log);
-        return status;
-    }
-    *out = log;
-    return AKIN_OK;
+    AK_TRY(open_one(&t->log->csv, folder, "log.csv", t->log_sizes.csv, error));
+    AK_TRY(open_one(&t->log->jsonl, folder, "log.jsonl", t->log_sizes.jsonl, error));
+    return t->trainer.tensorboard ? open_events(t->log, t, error) : AKIN_OK;
 }
 
 void ak_run_log_close(ak_run_log *log)
@@ -55,7 +71,17 @@ void ak_run_log_close(ak_run_log *log)
         return;
     ak_log_close(log->csv);
     ak_log_close(log->jsonl);
+    ak_log_close(log->events);
     ak_free(log);
+}
+
+ak_log_sizes ak_run_log_sizes(const ak_run_log *log)
+{
+    ak_log_sizes sizes = {0};
+    if (log)
+        sizes = (ak_log_sizes){ak_log_size(log->csv), ak_log_size(log->jsonl),
+                               log->events ? ak_log_size(log->events) : 0};
+    return sizes;
 }
 
 static akin_status send(ak_log *log, ak_text *text, akin_error *error)
@@ -71,7 +97,6 @@ static akin_status csv_header(ak_run_log *log, const akin_training *t, akin_erro
     ak_text_printf(&line, "epoch,step,seconds,lr");
     for (int i = 0; i < t->figure_count; i++)
         ak_text_printf(&line, ",%s", t->figures[i].name);
-    log->header = false;
     return send(log->csv, &line, error);
 }
 
@@ -111,15 +136,34 @@ static akin_status json_line(ak_run_log *log, const akin_training *t, bool step,
     return send(log->jsonl, &line, error);
 }
 
+static void add_scalar(ak_event *event, const char *tag, double value)
+{
+    if (!isfinite(value) || event->count == AK_EVENT_SCALARS)
+        return;
+    event->tags[event->count] = tag;
+    event->values[event->count++] = (float)value;
+}
+
 akin_status ak_run_log_epoch(ak_run_log *log, const akin_training *t, akin_error *error)
 {
-    if (log->header)
+    ak_event event = {.step = t->step};
+    if (!ak_log_size(log->csv))
         AK_TRY(csv_header(log, t, error));
     AK_TRY(csv_row(log, t, error));
-    return json_line(log, t, false, error);
+    AK_TRY(json_line(log, t, false, error));
+    for (int i = 0; i < t->figure_count; i++)
+        add_scalar(&event, t->figures[i].name, t->figures[i].value);
+    return log->events && event.count ? put_event(log, &event, error) : AKIN_OK;
 }
 
 akin_status ak_run_log_step(ak_run_log *log, const akin_training *t, akin_error *error)
 {
-    return json_line(log, t, true, error);
+    ak_event event = {.step = t->step};
+    if (t->trainer.metrics_per_step)
+        AK_TRY(json_line(log, t, true, error));
+    if (!log->events)
+        return AKIN_OK;
+    add_scalar(&event, "loss", t->loss_value);
+    add_scalar(&event, "lr", t->lr);
+    return put_event(log, &event, error);
 }

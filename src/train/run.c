@@ -254,10 +254,33 @@ static akin_status check_monitor(akin_training *t, akin_error *error)
                    near ? "\"?)" : "");
 }
 
+static akin_status check_progress(const akin_training *t, akin_error *error)
+{
+    const char *known[AK_MAX_VALUES + 3] = {"loss", "lr"};
+    const char *names = t->trainer.progress_metrics ? t->trainer.progress_metrics : "";
+    for (int i = 0; i < t->figure_count; i++)
+        known[i + 2] = t->figures[i].name;
+    for (size_t length; *names; names += length + (names[length] == ',')) {
+        length = strcspn(names, ",");
+        bool found = false;
+        for (int i = 0; known[i] && !found; i++)
+            found = strlen(known[i]) == length && strncmp(known[i], names, length) == 0;
+        if (!found)
+            return ak_fail(error, AKIN_ERR_ARGUMENT,
+                           "\"progress_metrics\" has \"%.*s\", which is none of loss, lr, %s%s",
+                           (int)length, names, known[2], known[3] ? " and the metrics" : "");
+    }
+    return AKIN_OK;
+}
+
 static void count_steps(akin_training *t)
 {
     int64_t accumulate = t->trainer.accumulate;
+    int64_t limit = t->trainer.overfit_batches ? t->trainer.overfit_batches
+                                               : t->trainer.limit_batches;
     t->epoch_batches = ak_loader_batches(t->train.loader);
+    if (limit && limit < t->epoch_batches)
+        t->epoch_batches = limit;
     t->total_steps = (t->epoch_batches + accumulate - 1) / accumulate * t->trainer.max_epochs;
     if (t->trainer.max_steps && t->trainer.max_steps < t->total_steps)
         t->total_steps = t->trainer.max_steps;
@@ -292,9 +315,7 @@ static akin_status open_all(akin_training *t, akin_loader *train, akin_loader *v
     if (!validation)
         t->trainer.monitor = "train_loss";
     AK_TRY(check_monitor(t, error));
-    return t->trainer.log_folder ? ak_run_log_open(&t->log, t->trainer.log_folder,
-                                                   t->trainer.resume, error)
-                                 : AKIN_OK;
+    return check_progress(t, error);
 }
 
 akin_status ak_run_open(akin_training *t, akin_context *context, const akin_trainable *trainable,
@@ -303,7 +324,7 @@ akin_status ak_run_open(akin_training *t, akin_context *context, const akin_trai
 {
     *t = (akin_training){.context = context, .trainable = trainable, .trainer = *trainer,
                          .best_epoch = -1, .plateau_best = NAN, .started = ak_seconds()};
-    t->checkpointed = t->started;
+    t->checkpointed = t->profile.since = t->started;
     if (!train)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "training needs a loader, found NULL");
     AK_TRY(ak_trainer_check(trainer, error));

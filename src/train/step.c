@@ -32,10 +32,18 @@ static akin_status begin(akin_training *t, step *s, ak_batch *batch, bool traini
     return s->embeddings.data ? AKIN_OK : ak_fail_memory(error);
 }
 
+/* A validation's time is its own, whatever it does. */
+static void enter(akin_training *t, const step *s, ak_stage stage)
+{
+    if (s->pass.training)
+        ak_enter(t, stage);
+}
+
 /* The columns of encoders that are not cached; cached ones were gathered by the loader. */
 static akin_status encoders_forward(akin_training *t, step *s, akin_error *error)
 {
     const akin_model *model = t->model;
+    enter(t, s, AK_STAGE_ENCODERS);
     for (int e = 0; e < model->encoder_count; e++) {
         const akin_encoder *encoder = model->encoders[e].encoder;
         akin_matrix y = ak_matrix_columns(s->input->features, model->encoders[e].offset,
@@ -50,12 +58,14 @@ static akin_status encoders_forward(akin_training *t, step *s, akin_error *error
 static akin_status head_forward(akin_training *t, step *s, akin_error *error)
 {
     const akin_head *head = t->model->head;
+    enter(t, s, AK_STAGE_HEAD);
     return head->type->forward(head->self, &s->pass, s->input->features, s->embeddings,
                                &s->head_record, error);
 }
 
 static akin_status loss_compute(akin_training *t, step *s, akin_error *error)
 {
+    enter(t, s, AK_STAGE_LOSS);
     s->d_embeddings = ak_matrix_new(t->arena, s->embeddings.rows, s->embeddings.columns);
     if (!s->d_embeddings.data)
         return ak_fail_memory(error);
@@ -75,6 +85,7 @@ static akin_status head_backward(akin_training *t, step *s, akin_error *error)
     const akin_head *head = t->model->head;
     akin_matrix features = s->input->features;
     bool wanted = t->train.reads_objects;
+    enter(t, s, AK_STAGE_HEAD_BACKWARD);
     if (wanted)
         s->d_features = ak_matrix_new(t->arena, features.rows, features.columns);
     if (wanted && !s->d_features.data)
@@ -86,6 +97,7 @@ static akin_status head_backward(akin_training *t, step *s, akin_error *error)
 static akin_status encoders_backward(akin_training *t, step *s, akin_error *error)
 {
     const akin_model *model = t->model;
+    enter(t, s, AK_STAGE_ENCODERS_BACKWARD);
     for (int e = 0; e < model->encoder_count; e++) {
         const akin_encoder *encoder = model->encoders[e].encoder;
         if (!ak_encoder_trainable(encoder))

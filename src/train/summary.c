@@ -65,16 +65,39 @@ void ak_tell_parts(const akin_training *t)
         ak_note(t->context, "%s", notes);
 }
 
+bool ak_names_have(const char *names, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = names; at && (at = strstr(at, name)); at += length)
+        if ((at == names || at[-1] == ',') && (at[length] == ',' || !at[length]))
+            return true;
+    return false;
+}
+
+static void add_progress(ak_text *text, const akin_training *t, const char *name, double value)
+{
+    if (ak_names_have(t->trainer.progress_metrics, name) && !isnan(value))
+        ak_text_printf(text, strcmp(name, "lr") ? ", %s %.4f" : ", %s %.2e", name, value);
+}
+
 void ak_tell_step(akin_training *t)
 {
     double now = ak_seconds();
+    ak_text text = {0};
     if (!t->trainer.progress || now - t->told < PROGRESS_INTERVAL)
         return;
     t->told = now;
-    int64_t batches = ak_loader_batches(t->train.loader);
-    ak_progress(t->context, (double)t->batch / (double)(batches ? batches : 1),
-                "epoch %lld: step %lld of %lld, loss %.4f", (long long)t->epoch,
-                (long long)t->batch, (long long)batches, t->loss_value);
+    int64_t batches = t->epoch_batches;
+    ak_text_printf(&text, "epoch %lld: step %lld of %lld", (long long)t->epoch, (long long)t->batch,
+                   (long long)batches);
+    add_progress(&text, t, "loss", t->loss_value);
+    add_progress(&text, t, "lr", t->lr);
+    for (int i = 0; i < t->figure_count; i++)
+        add_progress(&text, t, t->figures[i].name, t->figures[i].value);
+    if (!text.failed)
+        ak_progress(t->context, (double)t->batch / (double)(batches ? batches : 1), "%s",
+                    text.data);
+    ak_free(text.data);
 }
 
 /* Once: the numbers differ little from epoch to epoch. */
@@ -98,7 +121,9 @@ void ak_tell_epoch(const akin_training *t)
     for (int i = 0; i < t->figure_count; i++)
         if (!isnan(t->figures[i].value))
             ak_text_printf(&text, "  %s %.4f", t->figures[i].name, t->figures[i].value);
-    if (t->best_epoch == t->epoch && t->epoch)
+    if (t->epoch && t->batch && t->batch < t->epoch_batches)
+        ak_text_printf(&text, "  (step %lld)", (long long)t->step);
+    if (t->best_step == t->step && t->epoch && t->best_epoch == t->epoch)
         ak_text_printf(&text, "  *");
     if (!text.failed)
         ak_message(t->context, AKIN_MESSAGE_EPOCH, text.data);
@@ -121,13 +146,12 @@ static bool add_hash(akin_arena *arena, ak_value *map, const char *key, const ak
 static akin_status add_recipe(const akin_training *t, akin_arena *arena, ak_value *root,
                               akin_error *error)
 {
-    const akin_trainable *made = t->trainable;
+    const char *text = ak_settings_recipe(t), *from = text ? t->trainable->recipe_folder : NULL;
     ak_value *recipe;
-    bool has = made->size >= offsetof(akin_trainable, recipe_folder) + sizeof(char *);
-    if (!has || !made->recipe)
+    if (!text)
         return AKIN_OK;
-    AK_TRY(ak_json_parse(&recipe, arena, made->recipe, strlen(made->recipe), "recipe", error));
-    char *folder = ak_path_absolute(made->recipe_folder ? made->recipe_folder : ".");
+    AK_TRY(ak_json_parse(&recipe, arena, text, strlen(text), "recipe", error));
+    char *folder = ak_path_absolute(from ? from : ".");
     bool added = folder && ak_value_attach(arena, root, "recipe", recipe) &&
                  ak_value_add_string(arena, root, "recipe_folder", folder);
     ak_free(folder);
@@ -147,6 +171,7 @@ static akin_status training_record(const akin_training *t, akin_arena *arena, ch
         ak_value_add_int(arena, root, "epochs", t->epoch) &&
         ak_value_add_int(arena, root, "steps", t->step) &&
         ak_value_add_int(arena, root, "best_epoch", t->best_epoch) &&
+        ak_value_add_int(arena, root, "best_step", t->best_step) &&
         ak_value_add_string(arena, root, "data", ak_dataset_name(t->train.dataset)) &&
         add_hash(arena, root, "data_hash", &t->train) &&
         add_hash(arena, root, "validation_hash", &t->validation);

@@ -51,6 +51,33 @@ akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *lo
                          const ak_table *training, akin_error *error);
 void ak_side_close(ak_side *side);
 
+/* ---- profile.c: where the time goes ---- */
+
+typedef enum ak_stage {
+    AK_STAGE_PREPARATION, /* until the first step: data sets, cached features */
+    AK_STAGE_DATA,
+    AK_STAGE_ENCODERS,
+    AK_STAGE_HEAD,
+    AK_STAGE_LOSS,
+    AK_STAGE_HEAD_BACKWARD,
+    AK_STAGE_ENCODERS_BACKWARD,
+    AK_STAGE_OPTIMIZER,
+    AK_STAGE_VALIDATION,
+    AK_STAGE_CHECKPOINT,
+    AK_STAGE_OTHER,
+    AK_STAGES,
+} ak_stage;
+
+typedef struct ak_profile {
+    ak_stage stage;  /* that time is charged to now */
+    double since;    /* seconds */
+    double seconds[AK_STAGES];
+} ak_profile;
+
+/* From now on time is charged to `stage`; returns what it was charged to. */
+ak_stage ak_enter(akin_training *t, ak_stage stage);
+void ak_tell_profile(akin_training *t); /* as a table, where it is wanted */
+
 /* ---- trainer.c: options of a run ---- */
 
 /* Rows over akin_trainer: of the recipe's "train", "early_stopping" and "checkpoint". */
@@ -66,6 +93,7 @@ akin_status ak_optimizer_write(const akin_optimizer_options *options, ak_value *
 #define AK_MAX_METRICS 15
 #define AK_MAX_VALUES (2 + 2 * AK_MAX_METRICS) /* two losses; metrics per epoch and per step */
 #define AK_MAX_PARTS (AK_MAX_ENCODERS + 2)
+#define AK_MAX_KEPT 64 /* copies of the checkpoint */
 
 /* A named figure of an epoch: train_loss, validation_loss, metrics. */
 typedef struct ak_figure {
@@ -82,6 +110,17 @@ typedef struct ak_part {
     float *average; /* moving average of the values; NULL: not wanted */
     bool of_model; /* false: the loss's, not part of what is served */
 } ak_part;
+
+/* How much of each log a run has written, for one that goes on from its checkpoint. */
+typedef struct ak_log_sizes {
+    int64_t csv, jsonl, events;
+} ak_log_sizes;
+
+/* A copy of the checkpoint, with the monitored figure's value. */
+typedef struct ak_kept {
+    int64_t step;
+    double value;
+} ak_kept;
 
 struct akin_training {
     akin_context *context;
@@ -112,11 +151,17 @@ struct akin_training {
     int64_t plateau_bad;    /* validations since it */
     int64_t best_epoch;     /* -1: none yet */
     double best_value;
+    int64_t best_step;
     int64_t since_best;
+    int64_t judged;         /* the step of the last validation */
+    ak_profile profile;
+    ak_kept kept[AK_MAX_KEPT + 1];
+    int kept_count;
     bool stop, stopped_early, diverged;
     bool identity_base;     /* the base has the tuned model's width: epoch 0 can win */
     struct ak_run_log *log;
     ak_text history;        /* of every epoch, see history.c */
+    ak_log_sizes log_sizes; /* of the run before, when resumed */
     double started, told;   /* seconds: of the run, of the last progress message */
     double checkpointed, checkpoint_cost; /* seconds: of the last checkpoint, what it took */
     ak_hash base;           /* the encoders' space before the first step */
@@ -164,8 +209,14 @@ bool ak_larger_is_better(const char *figure);
 
 /* The run's settings as JSON; the caller frees *out. */
 akin_status ak_settings_json(const akin_training *t, char **out, akin_error *error);
-/* AKIN_ERR_MISMATCH names what differs from the run that wrote `theirs` into `path`. */
-akin_status ak_settings_compare(const char *ours, const char *theirs, const char *path,
+/* Settings, and the recipe that made them (NULL: not known). */
+typedef struct ak_settings {
+    const char *settings, *recipe;
+} ak_settings;
+/* The recipe that the trainable model is made of, NULL: none. */
+const char *ak_settings_recipe(const akin_training *t);
+/* AKIN_ERR_MISMATCH says what differs from the run that wrote `theirs` into `path`. */
+akin_status ak_settings_compare(ak_settings ours, ak_settings theirs, const char *path,
                                 akin_arena *arena, akin_error *error);
 
 /* ---- checkpoint.c ---- */
@@ -176,11 +227,13 @@ akin_status ak_checkpoint_at_epoch(akin_training *t, akin_error *error);
 akin_status ak_checkpoint_write(akin_training *t, akin_error *error);
 akin_status ak_checkpoint_read(akin_training *t, akin_error *error);
 
-/* ---- log.c: log.csv and log.jsonl ---- */
+/* ---- log.c: log.csv, log.jsonl and events for TensorBoard ---- */
 
 typedef struct ak_run_log ak_run_log;
-akin_status ak_run_log_open(ak_run_log **out, const char *folder, bool append, akin_error *error);
+/* In the trainer's log folder, if it names one; of what is there t->log_sizes stay. */
+akin_status ak_run_log_open(akin_training *t, akin_error *error);
 void ak_run_log_close(ak_run_log *log);
+ak_log_sizes ak_run_log_sizes(const ak_run_log *log); /* NULL: zeros */
 akin_status ak_run_log_epoch(ak_run_log *log, const akin_training *t, akin_error *error);
 akin_status ak_run_log_step(ak_run_log *log, const akin_training *t, akin_error *error);
 
@@ -192,7 +245,31 @@ akin_status ak_history_add(akin_training *t, akin_error *error);
 akin_status ak_history_record(const akin_training *t, akin_arena *arena, ak_value *map,
                               akin_error *error);
 
+/* ---- events.c: TensorBoard's format ---- */
+
+#define AK_EVENT_SCALARS AK_MAX_VALUES
+typedef struct ak_event {
+    int64_t step;
+    int count;
+    const char *tags[AK_EVENT_SCALARS];
+    float values[AK_EVENT_SCALARS];
+} ak_event;
+/* Appends a framed record to `out`: the event, or what a file starts with (event NULL). wall_time:
+   seconds since 1970. */
+void ak_event_write(ak_text *out, const ak_event *event, double wall_time);
+
+/* ---- epochs.c: steps and validations in their order ---- */
+
+/* The base first, unless the run is resumed. */
+akin_status ak_run_epochs(akin_training *t, akin_error *error);
+/* Calls every callback's function at `offset` in akin_callback. */
+void ak_call(akin_training *t, size_t offset);
+#define AK_CALL(t, event) ak_call((t), offsetof(akin_callback, event))
+
 /* ---- summary.c: what a run tells ---- */
+
+/* Whether a list such as "loss,lr" has `name`. */
+bool ak_names_have(const char *names, const char *name);
 
 void ak_tell_parts(const akin_training *t);
 void ak_tell_step(akin_training *t);

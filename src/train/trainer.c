@@ -2,6 +2,8 @@
    and what a checkpoint remembers. */
 #include "train/train.h"
 
+#include <math.h>
+
 #define TRAINER(name, member) #name, .offset = offsetof(akin_trainer, member)
 const akin_option ak_trainer_rows[] = {
     {.name = TRAINER(epochs, max_epochs), .type = AKIN_OPTION_INT, .default_text = "100",
@@ -10,6 +12,22 @@ const akin_option ak_trainer_rows[] = {
      .minimum = 1, .maximum = 1 << 30, .help = "passes before early stopping may stop"},
     {.name = TRAINER(max_steps, max_steps), .type = AKIN_OPTION_INT, .default_text = "0",
      .maximum = 1e15, .help = "steps, at most; 0: no limit"},
+    {.name = TRAINER(min_steps, min_steps), .type = AKIN_OPTION_INT, .default_text = "0",
+     .maximum = 1e15, .help = "steps before early stopping may stop"},
+    {.name = TRAINER(max_seconds, max_seconds), .type = AKIN_OPTION_FLOAT, .default_text = "0",
+     .maximum = 1e12, .help = "the run ends after the step that reaches it; 0: no limit"},
+    {.name = TRAINER(limit_batches, limit_batches), .type = AKIN_OPTION_INT, .default_text = "0",
+     .maximum = 1e15, .help = "batches of an epoch, at most; 0: all"},
+    {.name = TRAINER(limit_validation_batches, limit_validation_batches), .type = AKIN_OPTION_INT,
+     .default_text = "0", .maximum = 1e15, .help = "batches of a validation, at most; 0: all"},
+    {.name = TRAINER(overfit_batches, overfit_batches), .type = AKIN_OPTION_INT,
+     .default_text = "0", .maximum = 1e15,
+     .help = "train on the same so many batches in every epoch; 0: on all"},
+    {.name = TRAINER(validation_steps, validation_steps), .type = AKIN_OPTION_INT,
+     .default_text = "0", .maximum = 1e15, .help = "steps between validations; 0: by epochs"},
+    {.name = TRAINER(validation_epochs, validation_epochs), .type = AKIN_OPTION_FLOAT,
+     .default_text = "1", .minimum = 1e-6, .maximum = 1 << 30,
+     .help = "epochs between validations; a fraction: several in one"},
     {.name = TRAINER(accumulate, accumulate), .type = AKIN_OPTION_INT, .default_text = "1",
      .minimum = 1, .maximum = 1 << 20, .help = "batches whose gradients' mean makes a step"},
     {.name = TRAINER(average, average), .type = AKIN_OPTION_FLOAT, .default_text = "0",
@@ -19,6 +37,13 @@ const akin_option ak_trainer_rows[] = {
      .default_text = "false", .help = "compute the metrics on every training batch too"},
     {.name = TRAINER(log_folder, log_folder), .type = AKIN_OPTION_STRING,
      .help = "where log.csv and log.jsonl are written"},
+    {.name = TRAINER(tensorboard, tensorboard), .type = AKIN_OPTION_BOOL, .default_text = "false",
+     .help = "event files for TensorBoard in the log folder"},
+    {.name = TRAINER(progress_metrics, progress_metrics), .type = AKIN_OPTION_STRING,
+     .default_text = "loss",
+     .help = "what the progress line shows: loss, lr and names of figures, with commas"},
+    {.name = TRAINER(profile, profile), .type = AKIN_OPTION_BOOL, .default_text = "false",
+     .help = "tell where the time went, at the end"},
     {.name = TRAINER(precision, precision), .type = AKIN_OPTION_CHOICE, .default_text = "f32",
      .choices = "f32|bf16", .help = "of matrix products' inputs"},
     {NULL}};
@@ -28,7 +53,7 @@ const akin_option ak_stopping_rows[] = {
     {.name = STOPPING(metric, monitor), .type = AKIN_OPTION_STRING,
      .default_text = "validation_loss", .help = "what tells the best epoch"},
     {.name = STOPPING(patience, patience), .type = AKIN_OPTION_INT, .default_text = "3",
-     .maximum = 1 << 30, .help = "epochs without a better value before the end; 0: never"},
+     .maximum = 1 << 30, .help = "validations without a better value before the end; 0: never"},
     {.name = STOPPING(min_delta, min_delta), .type = AKIN_OPTION_FLOAT, .default_text = "0",
      .maximum = 1e30, .help = "how much better counts as better"},
     {NULL}};
@@ -42,6 +67,11 @@ const akin_option ak_checkpoint_rows[] = {
      .maximum = 1e15, .help = "write it after every so many steps; 0: not by steps"},
     {.name = CHECKPOINT(epochs, checkpoint_epochs), .type = AKIN_OPTION_INT, .default_text = "0",
      .maximum = 1 << 30, .help = "write it after every so many epochs; 0: not by epochs"},
+    {.name = CHECKPOINT(keep, checkpoint_keep), .type = AKIN_OPTION_INT, .default_text = "0",
+     .maximum = AK_MAX_KEPT, .help = "copies to keep beside it, checkpoint-STEP.safetensors"},
+    {.name = CHECKPOINT(keep_by, checkpoint_keep_by), .type = AKIN_OPTION_CHOICE,
+     .default_text = "newest", .choices = "newest|best",
+     .help = "which copies: the newest, or those with the best early_stopping.metric"},
     {NULL}};
 
 akin_trainer akin_trainer_defaults(void)
@@ -73,6 +103,12 @@ akin_status ak_trainer_check(const akin_trainer *trainer, akin_error *error)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "%d callbacks, must be between 0 and %d",
                        trainer->callback_count, AKIN_MAX_CALLBACKS);
     AK_TRY(ak_options_check(ak_trainer_rows, trainer, error));
+    if (trainer->validation_epochs > 1 && trainer->validation_epochs != rint(trainer->validation_epochs))
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "\"validation_epochs\" is %g, must be a fraction up to 1 or a whole number",
+                       trainer->validation_epochs);
+    if (trainer->tensorboard && !trainer->log_folder)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "\"tensorboard\" needs \"log_folder\"");
     AK_TRY(ak_options_check(ak_stopping_rows, trainer, error));
     return ak_options_check(ak_checkpoint_rows, trainer, error);
 }

@@ -49,6 +49,7 @@ void ak_average_swap(akin_training *t)
 void ak_train_update(akin_training *t)
 {
     akin_parameters *parameters[AK_MAX_PARTS];
+    ak_enter(t, AK_STAGE_OPTIMIZER);
     for (int i = 0; i < t->part_count; i++) {
         parameters[i] = t->parts[i].parameters;
         if (t->accumulated > 1)

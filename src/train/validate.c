@@ -10,9 +10,9 @@ static akin_status validation_loss(akin_training *t, bool base, double *out, aki
 {
     akin_loader *loader = t->validation.loader;
     double sum = 0;
-    int64_t samples = 0;
+    int64_t samples = 0, limit = t->trainer.limit_validation_batches;
     AK_TRY(ak_loader_start(loader, 0, 0, error));
-    for (;;) {
+    for (int64_t i = 0; !limit || i < limit; i++) {
         ak_batch *batch;
         double value;
         AK_TRY(ak_loader_next(loader, &batch, error));
@@ -25,6 +25,7 @@ static akin_status validation_loss(akin_training *t, bool base, double *out, aki
         sum += value * (double)count;
         samples += count;
     }
+    ak_loader_stop(loader);
     *out = samples ? sum / (double)samples : NAN;
     return AKIN_OK;
 }
@@ -107,6 +108,9 @@ static akin_status metrics(akin_training *t, bool base, akin_error *error)
     int64_t width = base ? t->model->input_dim : t->model->dim;
     akin_matrix y = ak_matrix_new(arena, table->contents, width), documents = y;
     bool sides = !base && akin_model_has_sides(t->model);
+    /* As many queries as the batches of the loss have samples, against every candidate. */
+    int64_t sample_size = t->trainer.limit_validation_batches *
+                          ak_loader_options_of(t->validation.loader)->batch_size;
     ak_trial trial;
     akin_ranking *rankings;
     akin_status status = y.data ? embed_contents(t, base, y, error) : ak_fail_memory(error);
@@ -115,7 +119,7 @@ static akin_status metrics(akin_training *t, bool base, akin_error *error)
         status = documents.data ? embed_contents(t, true, documents, error) : ak_fail_memory(error);
     }
     if (!status)
-        status = ak_trial_of_table(&trial, table, true, 0, t->trainer.seed, arena, error);
+        status = ak_trial_of_table(&trial, table, true, sample_size, t->trainer.seed, arena, error);
     if (!status)
         status = ak_trial_rank(&trial, &(ak_sides){y, documents}, arena, &rankings, error);
     double *values = status ? NULL : ak_arena_new(arena, double, trial.relevance.queries);
