@@ -160,9 +160,13 @@ static int run(akin_context *context, const char **arguments, int count)
     if (status)
         return cli_fail(&error);
     print(cache, strcmp(word, "gc") ? "" : gc.dry_run ? ": would be removed" : ": removed");
-    int result = count_broken(cache) && !strcmp(word, "verify") ? CLI_FAILED : CLI_DONE;
+    int64_t broken = count_broken(cache);
     akin_cache_free(cache);
-    return result;
+    if (!broken)
+        return CLI_DONE;
+    snprintf(error.message, sizeof error.message, "%lld broken file%s in the cache",
+             (long long)broken, broken == 1 ? "" : "s");
+    return cli_fail(&error);
 }
 
 const cli_command cli_cache = {

@@ -21,8 +21,8 @@ typedef struct cli_command {
     int (*run)(akin_context *context, const char **arguments, int count);
 } cli_command;
 
-extern const cli_command cli_train, cli_evaluate, cli_report, cli_encode, cli_index, cli_search, cli_inspect,
-    cli_list, cli_cache;
+extern const cli_command cli_train, cli_evaluate, cli_report, cli_encode, cli_index, cli_search,
+    cli_inspect, cli_list, cli_cache, cli_mine;
 extern const cli_command *const cli_commands[]; /* NULL-terminated */
 
 /* ---- common.c: options every command has, errors, progress ---- */

@@ -1,4 +1,4 @@
-/* akin: train, evaluate, encode, index, search, inspect, list, cache. */
+/* akin: train, evaluate, encode, index, search, inspect, list, cache, mine. */
 #include "cli.h"
 #include "manual.h"
 
@@ -8,7 +8,7 @@
 
 const cli_command *const cli_commands[] = {&cli_train,  &cli_evaluate, &cli_report, &cli_encode, &cli_index,
                                            &cli_search, &cli_inspect,  &cli_list,   &cli_cache,
-                                           NULL};
+                                           &cli_mine,   NULL};
 
 static int print_help(FILE *out)
 {

@@ -717,6 +717,29 @@ AKIN_API void akin_training_set_lr(akin_training *training, double lr);
 AKIN_API akin_status akin_training_save(akin_training *training, const char *path, bool replace,
                                         akin_error *error);
 
+/* Hard negatives: objects a model takes for alike although nothing in the data says so, found by an
+   exact search of the whole data set. Pairs: the b's are searched for each a of score > .5; groups:
+   every object. What is known to be alike takes no rank. */
+typedef struct akin_mining_options {
+    size_t size;
+    int64_t k;                     /* 5: of a sample, at most */
+    double margin;                 /* 0.05: left out are those that are more similar to the anchor
+                                      than its positive less so much, to the base encoders: they are
+                                      likely alike (Moreira et al., 2024) */
+    int64_t first_rank, last_rank; /* 1, 100: the ranks that are looked at */
+} akin_mining_options;
+AKIN_API akin_mining_options akin_mining_defaults(void);
+
+typedef struct akin_mining_report {
+    int64_t samples;    /* that were asked for: positive pairs, or members of a group of several */
+    int64_t candidates; /* distinct objects that were searched */
+    int64_t mined;      /* negatives found */
+    int64_t incomplete; /* samples with fewer than k */
+    /* Left out before the k-th was found: the anchor itself or an equal object, known positives,
+       members of its group or subgroup, and those too similar for the margin. */
+    int64_t masked_equal, masked_positive, masked_label, masked_margin;
+} akin_mining_report;
+
 #define AKIN_MAX_CALLBACKS 16
 
 typedef enum akin_keep_by { AKIN_KEEP_NEWEST, AKIN_KEEP_BEST } akin_keep_by;
@@ -759,6 +782,10 @@ typedef struct akin_trainer {
     const char *progress_metrics;    /* "loss": what the progress line shows, names with commas */
     double average;                  /* 0, or the decay (0.999) of a moving average of the
                                         parameters, which is then what is validated and saved */
+    /* Hard negatives, mined anew by the model in training before every so many epochs (0: never).
+       Losses on pairs get them as pairs (a, negative) of score 0 in the batch of their sample. */
+    int64_t hard_negatives_every;
+    akin_mining_options hard_negatives;
 } akin_trainer;
 
 AKIN_API akin_trainer akin_trainer_defaults(void);
@@ -837,6 +864,14 @@ AKIN_API akin_status akin_vector_writer_put(akin_vector_writer *writer, const fl
                                             int64_t count, akin_error *error);
 AKIN_API akin_status akin_vector_writer_commit(akin_vector_writer *writer, akin_error *error);
 AKIN_API void akin_vector_writer_abort(akin_vector_writer *writer); /* removes what was written */
+
+/* Mines a data set into a .jsonl file of pairs that training reads: each positive pair (score 1) and
+   behind it its hard negatives (score 0). base NULL: the model without its head judges by the margin.
+   options NULL: the defaults; report may be NULL. */
+AKIN_API akin_status akin_mine(akin_mining_report *report, const akin_model *model,
+                               const akin_model *base, const akin_dataset *dataset,
+                               const akin_mining_options *options, const char *path, bool replace,
+                               akin_error *error);
 
 /* ---- 10. Evaluation ------------------------------------------------------------------------------ */
 

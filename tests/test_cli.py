@@ -77,7 +77,7 @@ def what_it_is():
 
 @case
 def help_of_every_command():
-    for command in "train evaluate report encode index search inspect list".split():
+    for command in "train evaluate report encode index search inspect list cache mine".split():
         out, err = akin(command, "--help")
         assert "Example:\n  akin " + command in out and "--quiet" in out and not err, out
         assert f"Usage: akin {command} [OPTION]" in out, out
@@ -402,6 +402,52 @@ def lists():
 
 
 # ---- what goes wrong ----
+
+@case
+def the_cache_is_shown_checked_and_cleaned():
+    train("kept", "--cache", "own", "--set", "train.epochs=1")
+    listed = json.loads(akin("cache", "ls", "--json", "--cache", "own")[0])
+    vectors, = (entry for entry in listed["entries"] if entry["kind"] == "vectors")
+    assert vectors["vectors"] == 150 and vectors["encoder"]["type"] == "transformer", vectors
+    assert vectors["encoder"]["path"].endswith("/tiny") and vectors["reachable"], vectors
+    out, _ = akin("cache", "verify", "--cache", "own")
+    assert "150 x 32 f32" in out and "broken" not in out, out
+    segment = pathlib.Path("own", vectors["path"], "000000.safetensors")
+    segment.write_bytes(segment.read_bytes()[:-3])
+    done = subprocess.run([AKIN, "cache", "verify", "--cache", "own"], capture_output=True,
+                          text=True, env=environment(), check=False)
+    assert done.returncode == 1 and "akin: 1 broken file" in done.stderr, done
+    assert str(segment) in done.stdout, done.stdout
+    _, err = train("again", "--cache", "own", "--set", "train.epochs=1")
+    assert "computed again" in err and "; 0 encoded" not in err, err
+    akin("cache", "gc", "--cache", "own", status=1, says="say what to remove")
+    akin("cache", "gc", "--max-size", "2 apples", "--cache", "own", status=2, says="2G")
+    akin("cache", "frob", status=2, says="ls, verify and gc")
+    out, _ = akin("cache", "gc", "--max-size", "0", "--dry-run", "--cache", "own")
+    assert "would be removed" in out and segment.parent.exists(), out
+    akin("cache", "gc", "--max-size", "0", "--cache", "own")
+    assert not json.loads(akin("cache", "ls", "--json", "--cache", "own")[0])["entries"]
+
+
+@case
+def mined_pairs_are_training_data():
+    words = ["mine", "tiny", "pairs.jsonl", "-k", "2", "--margin", "-2"]
+    report = json.loads(akin(*words, "--output", "mined.jsonl", "--json")[0])
+    assert report["samples"] == 75 and report["mined"] == 150, report
+    records = [json.loads(line) for line in open("mined.jsonl", encoding="utf-8")]
+    assert [record["score"] for record in records[:4]] == [1, 0, 0, 1], records[:4]
+    known = {(pair["a"], pair["b"]) for pair in PAIRS}
+    for record in records:
+        assert ((record["a"], record["b"]) in known) == (record["score"] == 1), record
+    akin(*words, "--output", "mined.jsonl", status=1, says="exists already")
+    akin(*words, status=2, says="--output")
+    akin(*words, "--first-rank", "9", "--last-rank", "3", "--output", "m.jsonl", status=1,
+         says="behind last_rank")
+    akin("train", "mined.jsonl", "--encoder", "tiny", "--output", "of-mined", "--set",
+         "data.validation=pairs.jsonl", "--set", "train.epochs=1")
+    _, err = train("hard", "--set", "train.epochs=2", "--set", "train.hard_negatives.k=2")
+    assert err.count("hard negatives:") == 1, err
+
 
 @case
 def bad_data_is_named_by_line():
