@@ -144,6 +144,17 @@ static akin_status write_data(const akin_recipe *recipe, ak_value *root, akin_er
     return ak_options_write(ak_field_rows, &recipe->fields, fields, arena, error);
 }
 
+static akin_status write_hard_negatives(const akin_recipe *recipe, ak_value *train,
+                                        akin_error *error)
+{
+    const akin_trainer *trainer = &recipe->trainer;
+    ak_value *map = ak_value_add(recipe->arena, train, "hard_negatives", AK_MAP);
+    if (!map)
+        return ak_fail_memory(error);
+    AK_TRY(ak_options_write(ak_hard_rows, trainer, map, recipe->arena, error));
+    return ak_options_write(ak_mining_rows, &trainer->hard_negatives, map, recipe->arena, error);
+}
+
 static akin_status write_training(const akin_recipe *recipe, ak_value *root, akin_error *error)
 {
     akin_arena *arena = recipe->arena;
@@ -163,6 +174,7 @@ static akin_status write_training(const akin_recipe *recipe, ak_value *root, aki
         !ak_value_add_bool(arena, root, "cache", recipe->cache))
         return ak_fail_memory(error);
     AK_TRY(ak_options_write(ak_stopping_rows, &recipe->trainer, stopping, arena, error));
+    AK_TRY(write_hard_negatives(recipe, train, error));
     return ak_options_write(ak_checkpoint_rows, &recipe->trainer, checkpoint, arena, error);
 }
 

@@ -105,9 +105,29 @@ static akin_status parse_sampler(akin_recipe *recipe, const ak_value *value, aki
                             error);
 }
 
+/* A map of options, true (all defaults) or false; absent: false. */
+static akin_status parse_hard_negatives(akin_recipe *recipe, const ak_value *value,
+                                        akin_error *error)
+{
+    static const char *const every[] = {"every", NULL}, *const none[] = {NULL};
+    akin_arena *arena = recipe->arena;
+    const char *const *mining = names_of(ak_mining_rows, none, arena);
+    if (!mining)
+        return ak_fail_memory(error);
+    if (!value || value->kind == AK_NULL || (value->kind == AK_BOOL && !value->boolean))
+        return AKIN_OK;
+    if (value->kind == AK_BOOL)
+        value = NULL;
+    AK_TRY(ak_options_parse(ak_hard_rows, &recipe->trainer, value, mining, arena, recipe->name,
+                            error));
+    return ak_options_parse(ak_mining_rows, &recipe->trainer.hard_negatives, value, every, arena,
+                            recipe->name, error);
+}
+
 static akin_status parse_train(akin_recipe *recipe, akin_error *error)
 {
-    static const char *const maps[] = {"early_stopping", "checkpoint", "sampler", NULL};
+    static const char *const maps[] = {"early_stopping", "checkpoint", "sampler",
+                                       "hard_negatives", NULL};
     akin_arena *arena = recipe->arena;
     const char *const *trainer_keys = names_of(ak_trainer_rows, maps, arena);
     const char *const *batch_keys = names_of(ak_batch_rows, maps, arena);
@@ -125,6 +145,7 @@ static akin_status parse_train(akin_recipe *recipe, akin_error *error)
     AK_TRY(parse_sampler(recipe, ak_value_get(train, "sampler"), error));
     AK_TRY(ak_options_parse(ak_checkpoint_rows, &recipe->trainer, ak_value_get(train, "checkpoint"),
                             NULL, arena, recipe->name, error));
+    AK_TRY(parse_hard_negatives(recipe, ak_value_get(train, "hard_negatives"), error));
     return parse_stopping(recipe, ak_value_get(train, "early_stopping"), error);
 }
 

@@ -53,6 +53,19 @@ static bool add_order(const akin_training *t, akin_arena *arena, ak_value *map)
            ak_value_add_bool(arena, map, "drop_last", order->drop_last);
 }
 
+/* Absent where there are none. */
+static akin_status add_hard_negatives(const akin_training *t, akin_arena *arena, ak_value *root,
+                                      akin_error *error)
+{
+    if (!t->trainer.hard_negatives_every)
+        return AKIN_OK;
+    ak_value *map = ak_value_add(arena, root, "hard_negatives", AK_MAP);
+    if (!map)
+        return ak_fail_memory(error);
+    AK_TRY(ak_options_write(ak_hard_rows, &t->trainer, map, arena, error));
+    return ak_options_write(ak_mining_rows, &t->trainer.hard_negatives, map, arena, error);
+}
+
 /* Options that may differ when a run goes on: they do not change what its steps compute. */
 static const char *const free_options[] = {"epochs",      "max_steps", "max_seconds", "log_folder",
                                            "tensorboard", "profile",   "progress_metrics", NULL};
@@ -96,6 +109,7 @@ static akin_status add_all(const akin_training *t, akin_arena *arena, ak_value *
         return ak_fail_memory(error);
     AK_TRY(add_options(t, ak_trainer_rows, arena, train, error));
     AK_TRY(add_options(t, ak_stopping_rows, arena, stopping, error));
+    AK_TRY(add_hard_negatives(t, arena, train, error));
     return ak_optimizer_write(&t->optimizer_options, optimizer, arena, error);
 }
 

@@ -27,6 +27,8 @@ static akin_status collate(void *user, ak_batch *batch, akin_error *error)
 {
     const ak_side *side = user;
     const akin_model *model = side->model;
+    if (side->negatives)
+        AK_TRY(ak_negatives_extend(side, batch, error));
     ak_step_input *input = ak_arena_new(batch->arena, ak_step_input, 1);
     if (!input)
         return ak_fail_memory(error);

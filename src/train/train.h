@@ -27,6 +27,16 @@ akin_status ak_loss_make(akin_loss **out, akin_context *context, const ak_value 
 akin_status ak_loss_open(akin_loss *loss, int64_t dim, int64_t groups, uint64_t seed,
                          akin_error *error);
 
+/* ---- negatives.c: hard negatives of the training set's samples ---- */
+
+typedef struct ak_negatives {
+    int64_t k, count;
+    int64_t *content; /* count: samples x k, -1 behind the last; NULL: none are wanted */
+    int64_t *place;   /* per content: a sample whose b it is; NULL: subgroups are not given */
+} ak_negatives;
+
+extern const akin_option ak_mining_rows[], ak_hard_rows[]; /* over akin_mining_options, akin_trainer */
+
 /* ---- side.c: one data set of a run (training or validation), ready to be iterated ---- */
 
 typedef struct ak_side {
@@ -35,6 +45,7 @@ typedef struct ak_side {
     const akin_dataset *dataset;
     ak_table *table;
     ak_features *features; /* NULL: nothing is cached */
+    const ak_negatives *negatives; /* that the batches get besides; NULL: none */
     bool reads_objects;    /* an encoder runs in every step */
     int64_t *group_map;    /* the training set's number of each group; NULL: this is that set */
     int64_t groups;        /* with group_map: of the training set and of this one */
@@ -132,6 +143,7 @@ struct akin_training {
     ak_part parts[AK_MAX_PARTS];
     int part_count;
     ak_side train, validation;
+    ak_negatives negatives; /* of train */
     ak_metric metrics[AK_MAX_VALUES];
     int metric_count;
     ak_figure figures[AK_MAX_VALUES];
@@ -189,7 +201,20 @@ void ak_train_update(akin_training *t);
 /* Exchanges the parameters and their moving average, where there is one. */
 void ak_average_swap(akin_training *t);
 
+/* ---- negatives.c ---- */
+
+akin_status ak_negatives_open(akin_training *t, akin_error *error); /* the training side is open */
+void ak_negatives_close(ak_negatives *negatives);
+/* Before the next epoch: mines if it is one of those. */
+akin_status ak_negatives_mine(akin_training *t, akin_error *error);
+/* Appends the pairs (a, negative) of score 0 to a batch of pairs. Any thread. */
+akin_status ak_negatives_extend(const ak_side *side, ak_batch *batch, akin_error *error);
+
 /* ---- validate.c ---- */
+
+/* Embeddings of all contents of a side, by the model or (base) its encoders alone, as they are. */
+akin_status ak_side_embed(akin_training *t, const ak_side *side, bool base, akin_matrix y,
+                          akin_error *error);
 
 /* validation_loss and the metrics, into the figures' values. */
 akin_status ak_validate(akin_training *t, bool base, akin_error *error);

@@ -1,5 +1,6 @@
 /* The options of a run: rows over akin_trainer, which are its defaults, its limits, the recipe's keys
    and what a checkpoint remembers. */
+#include "train/mining.h"
 #include "train/train.h"
 
 #include <math.h>
@@ -81,6 +82,7 @@ akin_trainer akin_trainer_defaults(void)
     ak_options_defaults(ak_trainer_rows, &trainer, NULL, NULL);
     ak_options_defaults(ak_stopping_rows, &trainer, NULL, NULL);
     ak_options_defaults(ak_checkpoint_rows, &trainer, NULL, NULL);
+    trainer.hard_negatives = akin_mining_defaults(); /* of which there are none: every is 0 */
     return trainer;
 }
 
@@ -110,6 +112,8 @@ akin_status ak_trainer_check(const akin_trainer *trainer, akin_error *error)
     if (trainer->tensorboard && !trainer->log_folder)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "\"tensorboard\" needs \"log_folder\"");
     AK_TRY(ak_options_check(ak_stopping_rows, trainer, error));
+    AK_TRY(ak_options_check(ak_hard_rows, trainer, error));
+    AK_TRY(ak_mining_check(&trainer->hard_negatives, error));
     return ak_options_check(ak_checkpoint_rows, trainer, error);
 }
 

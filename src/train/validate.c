@@ -33,10 +33,10 @@ static akin_status validation_loss(akin_training *t, bool base, double *out, aki
 /* ---- embeddings of every content ---- */
 
 /* Columns of encoders that are not cached, for contents first .. first + y.rows. */
-static akin_status run_encoders(akin_training *t, const ak_contents *contents, int64_t first,
+static akin_status run_encoders(const ak_side *side, const ak_contents *contents, int64_t first,
                                 akin_matrix features, const akin_pass *pass, akin_error *error)
 {
-    const akin_model *model = t->model;
+    const akin_model *model = side->model;
     akin_object *objects = ak_arena_new(pass->arena, akin_object, features.rows);
     if (!objects)
         return ak_fail_memory(error);
@@ -45,7 +45,7 @@ static akin_status run_encoders(akin_training *t, const ak_contents *contents, i
     for (int e = 0; e < model->encoder_count; e++) {
         const akin_encoder *encoder = model->encoders[e].encoder;
         void *batch, *record;
-        if (t->validation.features && t->validation.features->rows[e])
+        if (side->features && side->features->rows[e])
             continue;
         AK_TRY(encoder->type->collate(encoder->self, objects, features.rows, pass->arena, &batch,
                                       error));
@@ -57,9 +57,11 @@ static akin_status run_encoders(akin_training *t, const ak_contents *contents, i
     return AKIN_OK;
 }
 
-static akin_status embed_chunk(akin_training *t, const ak_contents *contents, int64_t first,
-                               bool base, akin_matrix y, akin_error *error)
+static akin_status embed_chunk(akin_training *t, const ak_side *side, int64_t first, bool base,
+                               akin_matrix y, akin_error *error)
 {
+    ak_table_source source = {side->table, side->dataset};
+    ak_contents contents = ak_table_contents(&source);
     ak_arena_reset(t->arena);
     akin_pass pass = {.size = sizeof pass, .arena = t->arena, .precision = t->trainer.precision};
     akin_matrix features = base ? y : ak_matrix_new(t->arena, y.rows, t->model->input_dim);
@@ -68,21 +70,20 @@ static akin_status embed_chunk(akin_training *t, const ak_contents *contents, in
         return ak_fail_memory(error);
     for (int64_t i = 0; i < y.rows; i++)
         numbers[i] = first + i;
-    if (t->validation.features)
-        ak_features_gather(t->validation.features, numbers, y.rows, features);
-    if (t->validation.reads_objects)
-        AK_TRY(run_encoders(t, contents, first, features, &pass, error));
+    if (side->features)
+        ak_features_gather(side->features, numbers, y.rows, features);
+    if (side->reads_objects)
+        AK_TRY(run_encoders(side, &contents, first, features, &pass, error));
     return base ? AKIN_OK : ak_model_head_forward(t->model, &pass, features, y, error);
 }
 
-static akin_status embed_contents(akin_training *t, bool base, akin_matrix y, akin_error *error)
+akin_status ak_side_embed(akin_training *t, const ak_side *side, bool base, akin_matrix y,
+                          akin_error *error)
 {
-    ak_table_source source = {t->validation.table, t->validation.dataset};
-    ak_contents contents = ak_table_contents(&source);
     for (int64_t i = 0; i < y.rows; i += CHUNK) {
         int64_t n = y.rows - i < CHUNK ? y.rows - i : CHUNK;
         AK_TRY(ak_check_interrupt(t->context, error));
-        AK_TRY(embed_chunk(t, &contents, i, base, ak_matrix_rows(y, i, n), error));
+        AK_TRY(embed_chunk(t, side, i, base, ak_matrix_rows(y, i, n), error));
     }
     return AKIN_OK;
 }
@@ -113,10 +114,12 @@ static akin_status metrics(akin_training *t, bool base, akin_error *error)
                           ak_loader_options_of(t->validation.loader)->batch_size;
     ak_trial trial;
     akin_ranking *rankings;
-    akin_status status = y.data ? embed_contents(t, base, y, error) : ak_fail_memory(error);
+    akin_status status =
+        y.data ? ak_side_embed(t, &t->validation, base, y, error) : ak_fail_memory(error);
     if (!status && sides) {
         documents = ak_matrix_new(arena, table->contents, width);
-        status = documents.data ? embed_contents(t, true, documents, error) : ak_fail_memory(error);
+        status = documents.data ? ak_side_embed(t, &t->validation, true, documents, error)
+                                : ak_fail_memory(error);
     }
     if (!status)
         status = ak_trial_of_table(&trial, table, true, sample_size, t->trainer.seed, arena, error);

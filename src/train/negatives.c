@@ -1,0 +1,174 @@
+/* Hard negatives in training: mined by the model as it is, before every so many epochs, and put
+   into the batches of their samples as pairs (a, negative) of score 0. What was mined is part of
+   the checkpoint, since the parameters that found it have changed when a run is resumed. */
+#include "kernels/similarity.h"
+#include "train/mining.h"
+#include "train/train.h"
+
+#include <string.h>
+
+#define HARD(name, member) #name, .offset = offsetof(akin_trainer, member)
+const akin_option ak_hard_rows[] = {
+    {.name = HARD(every, hard_negatives_every),
+     .type = AKIN_OPTION_INT,
+     .default_text = "1",
+     .maximum = 1 << 30,
+     .help = "mine hard negatives anew before every so many epochs; 0: never"},
+    {NULL}};
+
+akin_status ak_negatives_open(akin_training *t, akin_error *error)
+{
+    const ak_table *table = t->train.table;
+    ak_negatives *n = &t->negatives;
+    if (!t->trainer.hard_negatives_every)
+        return AKIN_OK;
+    if (table->kind != AKIN_PAIRS)
+        return ak_fail(error, AKIN_ERR_UNSUPPORTED,
+                       "hard_negatives are for losses on pairs; \"%s\" learns from groups",
+                       t->loss->type->name);
+    n->k = t->trainer.hard_negatives.k;
+    n->count = table->count * n->k;
+    n->content = ak_calloc((size_t)n->count, sizeof *n->content);
+    if (!n->content)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < n->count; i++)
+        n->content[i] = -1;
+    t->train.negatives = n;
+    return table->subgroup ? ak_mining_places(&n->place, table, error) : AKIN_OK;
+}
+
+void ak_negatives_close(ak_negatives *n)
+{
+    ak_free(n->content);
+    ak_free(n->place);
+    *n = (ak_negatives){0};
+}
+
+/* ---- mining ---- */
+
+static akin_status embed(akin_training *t, bool base, akin_arena *arena, akin_matrix *y,
+                         akin_error *error)
+{
+    *y = ak_matrix_new(arena, t->train.table->contents, base ? t->model->input_dim : t->model->dim);
+    if (!y->data)
+        return ak_fail_memory(error);
+    AK_TRY(ak_side_embed(t, &t->train, base, *y, error));
+    ak_unit_rows(y->data, y->rows, y->columns, y->stride, y->data);
+    return AKIN_OK;
+}
+
+static void tell(const akin_training *t, const akin_mining_report *r)
+{
+    if (t->epoch)
+        return;
+    ak_note(t->context,
+            "hard negatives: %lld for %lld samples, of %lld candidates; left out %lld known "
+            "positives, %lld of the same subgroup, %lld by the margin",
+            (long long)r->mined, (long long)r->samples, (long long)r->candidates,
+            (long long)r->masked_positive, (long long)r->masked_label, (long long)r->masked_margin);
+}
+
+akin_status ak_negatives_mine(akin_training *t, akin_error *error)
+{
+    int64_t every = t->trainer.hard_negatives_every;
+    ak_mining mining = {.table = t->train.table, .options = &t->trainer.hard_negatives};
+    akin_mining_report report;
+    akin_arena *arena;
+    if (!every || t->epoch % every != 0)
+        return AKIN_OK;
+    AK_TRY(ak_arena_create(&arena, error));
+    akin_status status = embed(t, false, arena, &mining.tuned, error);
+    if (!status)
+        status = embed(t, true, arena, &mining.base, error);
+    mining.documents = akin_model_has_sides(t->model) ? mining.base : mining.tuned;
+    if (!status)
+        status = ak_mine(&mining, t->negatives.content, NULL, &report, error);
+    if (!status)
+        tell(t, &report);
+    ak_arena_free(arena);
+    return status;
+}
+
+/* ---- batches ---- */
+
+/* The batch's negatives as (position of the sample, content); returns their number. */
+static int64_t list_negatives(const ak_negatives *n, const ak_batch *batch, int64_t *position,
+                              int64_t *content)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < batch->count; i++) {
+        const int64_t *list = n->content + batch->samples[i] * n->k;
+        for (int64_t j = 0; j < n->k && list[j] >= 0; j++) {
+            position[count] = i;
+            content[count++] = list[j];
+        }
+    }
+    return count;
+}
+
+/* Objects a_0 .. a_n-1, b_0 .. b_n-1 make room: a's are repeated, negatives are read. */
+static akin_status extend_objects(const ak_side *side, ak_batch *batch, const int64_t *position,
+                                  const int64_t *content, int64_t more, akin_error *error)
+{
+    int64_t n = batch->count, total = n + more;
+    akin_object *objects = ak_arena_new(batch->arena, akin_object, 2 * total);
+    ak_table_source source = {side->table, side->dataset};
+    ak_contents contents = ak_table_contents(&source);
+    if (!objects)
+        return ak_fail_memory(error);
+    memcpy(objects, batch->objects, (size_t)n * sizeof *objects);
+    memcpy(objects + total, batch->objects + n, (size_t)n * sizeof *objects);
+    for (int64_t i = 0; i < more; i++) {
+        objects[n + i] = objects[position[i]];
+        AK_TRY(contents.object(contents.user, content[i], batch->arena, &objects[total + n + i],
+                               error));
+    }
+    batch->objects = objects;
+    return AKIN_OK;
+}
+
+/* A negative keeps the subgroup in which it is a b: to the others of that it stays no negative. */
+static akin_status extend_labels(const ak_side *side, ak_batch *batch, const int64_t *position,
+                                 const int64_t *negative, int64_t more, akin_error *error)
+{
+    int64_t n = batch->count, total = n + more;
+    akin_labels *labels = &batch->labels;
+    int64_t *content = ak_arena_new(batch->arena, int64_t, 2 * total);
+    float *score = ak_arena_new(batch->arena, float, total);
+    int64_t *subgroup = ak_arena_new(batch->arena, int64_t, total);
+    if (!content || !score || !subgroup)
+        return ak_fail_memory(error);
+    memcpy(content, labels->content, (size_t)n * sizeof *content);
+    memcpy(content + total, labels->content + n, (size_t)n * sizeof *content);
+    memcpy(score, labels->score, (size_t)n * sizeof *score);
+    if (labels->subgroup)
+        memcpy(subgroup, labels->subgroup, (size_t)n * sizeof *subgroup);
+    for (int64_t i = 0; i < more; i++) {
+        content[n + i] = content[position[i]];
+        content[total + n + i] = negative[i];
+        score[n + i] = 0;
+        if (labels->subgroup)
+            subgroup[n + i] = side->table->subgroup[side->negatives->place[negative[i]]];
+    }
+    labels->content = content;
+    labels->score = score;
+    labels->subgroup = labels->subgroup ? subgroup : NULL;
+    return AKIN_OK;
+}
+
+akin_status ak_negatives_extend(const ak_side *side, ak_batch *batch, akin_error *error)
+{
+    const ak_negatives *n = side->negatives;
+    int64_t *position = ak_arena_new(batch->arena, int64_t, batch->count * n->k);
+    int64_t *content = ak_arena_new(batch->arena, int64_t, batch->count * n->k);
+    if (!position || !content)
+        return ak_fail_memory(error);
+    int64_t more = list_negatives(n, batch, position, content);
+    if (batch->objects)
+        AK_TRY(extend_objects(side, batch, position, content, more, error));
+    AK_TRY(extend_labels(side, batch, position, content, more, error));
+    batch->count += more;
+    batch->object_count += 2 * more;
+    batch->labels.count = batch->count;
+    return AKIN_OK;
+}
