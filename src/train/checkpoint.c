@@ -1,5 +1,6 @@
 /* Checkpoint: one safetensors file, FOLDER/checkpoint.safetensors, written by rename. Tensors
-   "part.N.values", "part.N.best", "part.N.average", "part.N.MOMENT"; the metadata "state" and "settings" are JSON. A
+   "part.N.values", "part.N.best", "part.N.average", "part.N.MOMENT", "negatives"; the metadata
+   "state" and "settings" are JSON. A
    run resumed from it ends in the same bits as one that was never stopped: the order of batches and
    all random numbers are functions of (seed, epoch, step). */
 #include "train/train.h"
@@ -9,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_TENSORS (AK_MAX_PARTS * 8)
+#define MAX_TENSORS (AK_MAX_PARTS * 8 + 1)
 
 /* ---- state ---- */
 
@@ -120,21 +121,28 @@ static void read_state(akin_training *t, const ak_value *root)
 
 typedef struct block {
     char *name;
-    float *data;
+    void *data;
     int64_t count;
+    ak_dtype dtype;
 } block;
 
 static bool add_block(block *blocks, int *n, int part, const char *what, float *data,
                       int64_t count)
 {
-    blocks[*n] = (block){ak_format("part.%d.%s", part, what), data, count};
+    blocks[*n] = (block){ak_format("part.%d.%s", part, what), data, count, AK_DTYPE_F32};
     return blocks[(*n)++].name != NULL;
 }
 
-/* Every float of the run's state. */
+/* Every number of the run's state, the widest first: they are aligned in the file. */
 static akin_status list_blocks(const akin_training *t, block *blocks, int *n, akin_error *error)
 {
     *n = 0;
+    if (t->negatives.content) {
+        blocks[0] = (block){ak_strdup("negatives"), t->negatives.content, t->negatives.count,
+                            AK_DTYPE_I64};
+        if (!blocks[(*n)++].name)
+            return ak_fail_memory(error);
+    }
     for (int i = 0; i < t->part_count; i++) {
         const ak_part *part = &t->parts[i];
         int64_t size = ak_parameters_size(part->parameters);
@@ -152,6 +160,11 @@ static akin_status list_blocks(const akin_training *t, block *blocks, int *n, ak
     return AKIN_OK;
 }
 
+static size_t block_size(const block *b)
+{
+    return (size_t)b->count * ak_dtype_size(b->dtype);
+}
+
 static void free_blocks(block *blocks, int n)
 {
     for (int i = 0; i < n; i++)
@@ -164,11 +177,11 @@ static akin_status write_file(const char *path, const block *blocks, int n, cons
     ak_tensor tensors[MAX_TENSORS];
     for (int i = 0; i < n; i++)
         tensors[i] = (ak_tensor){.name = blocks[i].name,
-                                 .dtype = AK_DTYPE_F32,
+                                 .dtype = blocks[i].dtype,
                                  .rank = 1,
                                  .shape = {blocks[i].count},
                                  .count = blocks[i].count,
-                                 .size = (size_t)blocks[i].count * sizeof(float),
+                                 .size = block_size(&blocks[i]),
                                  .data = blocks[i].data};
     const char *const metadata[] = {"format",   "akin-checkpoint", "state", state, "settings",
                                     s.settings, s.recipe ? "recipe" : NULL, s.recipe, NULL};
@@ -327,10 +340,10 @@ static akin_status read_blocks(akin_training *t, const ak_safetensors *file, aki
     akin_status status = list_blocks(t, blocks, &n, error);
     for (int i = 0; i < n && !status; i++) {
         const void *data;
-        status = ak_safetensors_view(&data, NULL, file, blocks[i].name, AK_DTYPE_F32, 1,
+        status = ak_safetensors_view(&data, NULL, file, blocks[i].name, blocks[i].dtype, 1,
                                      &blocks[i].count, error);
         if (!status)
-            memcpy(blocks[i].data, data, (size_t)blocks[i].count * sizeof(float));
+            memcpy(blocks[i].data, data, block_size(&blocks[i]));
     }
     free_blocks(blocks, n);
     return status;

@@ -176,6 +176,7 @@ akin_status ak_run_epochs(akin_training *t, akin_error *error)
         AK_TRY(validate_in_epoch(t, error));
     while (middle || (t->epoch < t->trainer.max_epochs && !t->stop)) {
         if (!middle) {
+            AK_TRY(ak_negatives_mine(t, error));
             next_epoch(t);
             AK_CALL(t, on_epoch_start);
         }

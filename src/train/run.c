@@ -306,6 +306,7 @@ static akin_status open_all(akin_training *t, akin_loader *train, akin_loader *v
     AK_TRY(configure_loss(t, train, validation, error));
     AK_TRY(configure_optimizer(t, error));
     AK_TRY(open_sides(t, train, validation, error));
+    AK_TRY(ak_negatives_open(t, error));
     AK_TRY(configure_metrics(t, error));
     AK_TRY(ak_loss_open(t->loss, t->model->dim, t->train.table->groups, t->trainer.seed, error));
     AK_TRY(add_parts(t, error));
@@ -344,6 +345,7 @@ void ak_run_close(akin_training *t)
     }
     ak_side_close(&t->train);
     ak_side_close(&t->validation);
+    ak_negatives_close(&t->negatives);
     akin_loss_free(t->loss);
     akin_model_free(t->model);
     ak_run_log_close(t->log);
