@@ -53,10 +53,10 @@ static void check_row(const ak_tokenizer *t, const ak_value *row, int number, ak
         assert_false(cut);
 }
 
-static void check_golden(const scene *s, const char *name)
+static void check_golden(const scene *s, const char *file, const char *name)
 {
     ak_tokenizer *t = load_golden(s, name);
-    const ak_value *rows = read_golden(s, "golden.json");
+    const ak_value *rows = read_golden(s, file);
     int number = 0, checked = 0;
     for (const ak_value *row = rows->first; row; row = row->next) {
         number++;
@@ -71,12 +71,22 @@ static void check_golden(const scene *s, const char *name)
 
 static void test_uncased(void **state)
 {
-    check_golden(*state, "uncased");
+    check_golden(*state, "golden.json", "uncased");
 }
 
 static void test_cased_with_added_tokens(void **state)
 {
-    check_golden(*state, "cased");
+    check_golden(*state, "golden.json", "cased");
+}
+
+static void test_byte_level(void **state)
+{
+    check_golden(*state, "golden_bytes.json", "bytes");
+}
+
+static void test_byte_level_with_a_space_before(void **state)
+{
+    check_golden(*state, "golden_bytes.json", "prefix");
 }
 
 static uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t size)
@@ -146,10 +156,9 @@ static void test_accessors(void **state)
     ak_tokenizer_free(NULL);
 }
 
-static void test_no_memory_to_encode(void **state)
+static void fail_every_allocation(const scene *s, const char *name)
 {
-    scene *s = *state;
-    ak_tokenizer *t = load_golden(s, "cased");
+    ak_tokenizer *t = load_golden(s, name);
     size_t size = 30000; /* more ids than fit the stack, a normalised added token, invalid UTF-8 */
     char *text = ak_alloc(size);
     for (size_t i = 0; i < size; i++)
@@ -176,11 +185,19 @@ static void test_no_memory_to_encode(void **state)
     ak_tokenizer_free(t);
 }
 
+static void test_no_memory_to_encode(void **state)
+{
+    fail_every_allocation(*state, "cased");
+    fail_every_allocation(*state, "bytes");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_uncased, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cased_with_added_tokens, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_byte_level, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_byte_level_with_a_space_before, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_code_point, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_accessors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_memory_to_encode, set_up, tear_down),

@@ -77,6 +77,9 @@ static void test_config_wins(void **state)
 }
 
 #define MODEL(vocab) "{\"model\": {\"type\": \"WordPiece\", \"vocab\": " vocab "},\n"
+#define BYTES(vocab, more)                                                                         \
+    "{\"pre_tokenizer\": {\"type\": \"ByteLevel\"}, \"model\": {\"type\": \"BPE\", "               \
+    "\"vocab\": " vocab ", " more "}"
 #define BERT "\"pre_tokenizer\": {\"type\": \"BertPreTokenizer\"}"
 #define GOOD MODEL("{\"[UNK]\": 0, \"a\": 1}") BERT
 
@@ -93,7 +96,19 @@ static const bad_file bad_files[] = {
     {"tokenizer.json", "{\"model\": {\"vocab\": {\"a\": 1", AKIN_ERR_FORMAT, -1, "tokenizer.json"},
     {"tokenizer.json", "[1]", AKIN_ERR_FORMAT, -1, "\"model\""},
     {"tokenizer.json", "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}}",
-     AKIN_ERR_UNSUPPORTED, -1, "\"BPE\""},
+     AKIN_ERR_UNSUPPORTED, -1, "akin reads \"ByteLevel\""},
+    {"tokenizer.json", BYTES("{\"a\": 0}", "\"x\": 0") "}", AKIN_ERR_FORMAT, -1, "\"merges\""},
+    {"tokenizer.json", BYTES("{\"a\": 0}", "\n\"merges\": [\"a a\"]") "}", AKIN_ERR_FORMAT, -1,
+     "\"aa\" is not in \"vocab\", but in number 1 of \"merges\""},
+    {"tokenizer.json", BYTES("{\"a\": 0, \"aa\": 1}", "\n\"merges\": [\"aa\"]") "}",
+     AKIN_ERR_FORMAT, -1, "two tokens in number 1"},
+    {"tokenizer.json", BYTES("{\"a\": 0, \"aa\": 1}", "\n\"merges\": [[\"a\", \"a\", \"a\"]]") "}",
+     AKIN_ERR_FORMAT, -1, "two tokens in number 1"},
+    {"tokenizer.json", BYTES("{\"a\": 0}", "\"merges\": [],\n\"byte_fallback\": true") "}",
+     AKIN_ERR_UNSUPPORTED, -1, "\"byte_fallback\" is set"},
+    {"tokenizer.json",
+     BYTES("{\"a\": 0}", "\"merges\": []") ", \"normalizer\": {\"type\": \"NFC\"}}",
+     AKIN_ERR_UNSUPPORTED, -1, "\"NFC\""},
     {"tokenizer.json", "{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", -1.5]]}}",
      AKIN_ERR_UNSUPPORTED, -1, "\"Unigram\""},
     {"tokenizer.json", "{\"model\": {\"type\": \"WordPiece\"}}", AKIN_ERR_FORMAT, -1, "\"vocab\""},
@@ -274,6 +289,9 @@ static void test_no_memory_to_load(void **state)
     static const char config[] = "{\"do_lower_case\": true, \"mask_token\": \"[MASK]\"}";
     put_file(s, "tokenizer_config.json", config, strlen(config));
     remove_file(s, "tokenizer.json");
+    fail_every_allocation(s);
+    remove_file(s, "tokenizer_config.json");
+    ak_tokenizer_free(load_golden(s, "bytes"));
     fail_every_allocation(s);
 }
 

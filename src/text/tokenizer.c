@@ -1,5 +1,6 @@
 /* A text becomes ids in four steps: added tokens are taken out, the rest is normalised, parted into
-   words and punctuation, and each word is cut into tokens of the vocabulary. The normalised text
+   words and punctuation, and each word is cut into tokens of the vocabulary (for WordPiece here;
+   byte-pair encoding has bpe.c for the last three). The normalised text
    lives in a buffer of a few kB, refilled at spaces, so that a long text costs no memory and stops
    being read where `max_length` cuts it. */
 #include "text/tokenizer_parts.h"
@@ -11,42 +12,10 @@
 
 typedef struct encoder {
     const ak_tokenizer *tokenizer;
-    akin_arena *arena;
-    int32_t *ids;
-    int64_t count, capacity;
-    int64_t limit; /* more ids than that need not be found */
+    ak_ids ids;
     char *scratch; /* for stretches that are too long for the one on the stack */
     size_t scratch_size;
-    bool failed; /* out of memory */
 } encoder;
-
-static bool is_over(const encoder *e)
-{
-    return e->failed || e->count > e->limit;
-}
-
-/* Room for `wanted` more ids. */
-static bool make_room(encoder *e, size_t wanted)
-{
-    if (e->capacity - e->count >= (int64_t)wanted)
-        return true;
-    int64_t capacity = e->capacity * 2 + (int64_t)wanted;
-    int32_t *fresh = ak_arena_new(e->arena, int32_t, capacity);
-    if (!fresh) {
-        e->failed = true;
-        return false;
-    }
-    memcpy(fresh, e->ids, (size_t)e->count * sizeof *fresh);
-    e->ids = fresh;
-    e->capacity = capacity;
-    return true;
-}
-
-static void put_id(encoder *e, int32_t id)
-{
-    if (make_room(e, 1))
-        e->ids[e->count++] = id;
-}
 
 static size_t count_characters(const char *text, size_t size)
 {
@@ -60,13 +29,15 @@ static void cut_word(encoder *e, const char *word, size_t size)
 {
     const ak_tokenizer *t = e->tokenizer;
     bool too_long = size > t->word_limit && count_characters(word, size) > t->word_limit;
-    if (!make_room(e, too_long ? 1 : size))
+    ak_ids *ids = &e->ids;
+    if (!ak_ids_room(ids, too_long ? 1 : size))
         return;
-    int32_t found = too_long ? 0 : ak_vocabulary_cut(t->vocabulary, word, size, e->ids + e->count);
+    int32_t found =
+        too_long ? 0 : ak_vocabulary_cut(t->vocabulary, word, size, ids->items + ids->count);
     if (found)
-        e->count += found;
+        ids->count += found;
     else
-        e->ids[e->count++] = t->unknown;
+        ids->items[ids->count++] = t->unknown;
 }
 
 /* BertPreTokenizer over normalised text. */
@@ -74,7 +45,7 @@ static void split_words(encoder *e, const char *text, size_t size)
 {
     const ak_normalizer *n = &e->tokenizer->normalizer;
     size_t at = 0;
-    while (at < size && !is_over(e)) {
+    while (at < size && !ak_ids_done(&e->ids)) {
         int length;
         ak_char_kind kind = ak_normalizer_kind(n, text + at, &length);
         size_t stop = at + (size_t)length;
@@ -97,33 +68,41 @@ static const char *normalize(encoder *e, const char *text, size_t size, char *lo
     if (AK_NORMALIZED(size) > local_size) {
         if (AK_NORMALIZED(size) > e->scratch_size) {
             e->scratch_size = AK_NORMALIZED(size) * 2;
-            e->scratch = akin_arena_alloc(e->arena, e->scratch_size);
+            e->scratch = akin_arena_alloc(e->ids.arena, e->scratch_size);
         }
         out = e->scratch;
     }
     if (!out) {
-        e->failed = true;
+        e->ids.failed = true;
         return NULL;
     }
     *new_size = ak_normalize(&e->tokenizer->normalizer, text, size, out);
     return out;
 }
 
+static void cut_piece(encoder *e, const char *text, size_t size)
+{
+    if (e->tokenizer->bpe)
+        ak_bpe_cut(e->tokenizer->bpe, text, size, &e->ids);
+    else
+        split_words(e, text, size);
+}
+
 /* Normalised added tokens may span spaces, so this piece is normalised whole. */
 static void split_normalized(encoder *e, const char *text, size_t size)
 {
-    size_t new_size, scan = 0, done = 0;
-    const char *normal = normalize(e, text, size, NULL, 0, &new_size);
+    size_t new_size = size, scan = 0, done = 0;
+    const char *normal = e->tokenizer->bpe ? text : normalize(e, text, size, NULL, 0, &new_size);
     ak_added_match match;
-    while (!is_over(e) &&
+    while (normal && !ak_ids_done(&e->ids) &&
            ak_added_next(&e->tokenizer->normalized, normal, new_size, &scan, done, &match)) {
         if (done < match.start)
-            split_words(e, normal + done, match.start - done);
-        put_id(e, match.token->id);
+            cut_piece(e, normal + done, match.start - done);
+        ak_ids_put(&e->ids, match.token->id);
         done = match.stop;
     }
-    if (!is_over(e) && done < new_size)
-        split_words(e, normal + done, new_size - done);
+    if (!ak_ids_done(&e->ids) && done < new_size)
+        cut_piece(e, normal + done, new_size - done);
 }
 
 /* Spaces with every option of the normalizer, unlike other control characters. */
@@ -134,12 +113,12 @@ static bool is_ascii_space(char c)
 
 static void split_piece(encoder *e, const char *text, size_t size)
 {
-    if (e->tokenizer->normalized.first) {
+    if (e->tokenizer->bpe || e->tokenizer->normalized.first) {
         split_normalized(e, text, size);
         return;
     }
     char local[AK_NORMALIZED(STRETCH + 256)];
-    while (size > 0 && !is_over(e)) {
+    while (size > 0 && !ak_ids_done(&e->ids)) {
         size_t stretch = size < STRETCH ? size : STRETCH, new_size;
         while (stretch < size && !is_ascii_space(text[stretch]))
             stretch++;
@@ -155,13 +134,14 @@ static void split_text(encoder *e, const char *text, size_t size)
 {
     size_t scan = 0, done = 0;
     ak_added_match match;
-    while (!is_over(e) && ak_added_next(&e->tokenizer->raw, text, size, &scan, done, &match)) {
+    while (!ak_ids_done(&e->ids) &&
+           ak_added_next(&e->tokenizer->raw, text, size, &scan, done, &match)) {
         if (done < match.start)
             split_piece(e, text + done, match.start - done);
-        put_id(e, match.token->id);
+        ak_ids_put(&e->ids, match.token->id);
         done = match.stop;
     }
-    if (!is_over(e) && done < size)
+    if (!ak_ids_done(&e->ids) && done < size)
         split_piece(e, text + done, size - done);
 }
 
@@ -199,17 +179,16 @@ akin_status ak_tokenizer_encode(const ak_tokenizer *tokenizer, const char *text,
     if (!text)
         return ak_fail_memory(error);
     int32_t local[LOCAL_IDS];
-    encoder e = {
-        .tokenizer = tokenizer, .arena = arena, .ids = local, .capacity = LOCAL_IDS, .limit = own};
+    encoder e = {tokenizer, {arena, local, .capacity = LOCAL_IDS, .limit = own}, NULL, 0};
     split_text(&e, text, size);
-    *cut = e.count > own;
-    int64_t kept = *cut ? own : e.count;
+    *cut = e.ids.count > own;
+    int64_t kept = *cut ? own : e.ids.count;
     int64_t total = kept + around_count;
-    int32_t *out = e.failed ? NULL : ak_arena_new(arena, int32_t, total);
+    int32_t *out = e.ids.failed ? NULL : ak_arena_new(arena, int32_t, total);
     if (!out)
         return ak_fail_memory(error);
     memcpy(out, around->before, (size_t)around->before_count * sizeof *out);
-    memcpy(out + around->before_count, e.ids, (size_t)kept * sizeof *out);
+    memcpy(out + around->before_count, e.ids.items, (size_t)kept * sizeof *out);
     memcpy(out + around->before_count + kept, around->after,
            (size_t)around->after_count * sizeof *out);
     *ids = out;

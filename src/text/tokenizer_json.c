@@ -241,15 +241,10 @@ static akin_status read_added_tokens(const source *s, const ak_value *root)
     return AKIN_OK;
 }
 
-static akin_status check_model(const source *s, const ak_value *root)
+/* What stands in "model" of WordPiece but the vocabulary. */
+static akin_status read_word_limit(const source *s, const ak_value *model)
 {
-    const ak_value *model = ak_value_get(root, "model");
-    if (!model || model->kind != AK_MAP)
-        return bad(s, root, "an object \"model\"");
     const ak_value *limit = ak_value_get(model, "max_input_chars_per_word");
-    const char *type = ak_value_get_string(model, "type", limit ? "WordPiece" : "");
-    if (strcmp(type, "WordPiece") != 0)
-        return unsupported(s, model, "model", type, "WordPiece");
     if (limit && (limit->kind != AK_INT || limit->integer < 1))
         return bad(s, limit, "a number of characters in \"max_input_chars_per_word\"");
     if (limit && limit->integer > AK_WORD_LIMIT)
@@ -260,32 +255,102 @@ static akin_status check_model(const source *s, const ak_value *root)
     return AKIN_OK;
 }
 
-static akin_status read_document(const source *s, const ak_map *map, akin_arena *arena)
+static akin_status read_word_piece(const source *s, const ak_value *root)
 {
     ak_tokenizer *t = s->tokenizer;
-    size_t begin = 0, end = 0;
-    if (!find_vocabulary(map->data, map->size, &begin, &end))
-        begin = end = 0;
-    ak_value *root;
-    AK_TRY(parse_rest(&root, arena, map, begin, end, s->path, s->error));
-    AK_TRY(check_model(s, root));
-    const ak_value *model = ak_value_get(root, "model");
-    if (begin == end)
-        return bad(s, model, "an object \"vocab\" in \"model\"");
-    AK_TRY(ak_vocabulary_read_json(&t->vocabulary, t->arena, map->data, begin, end,
-                                   ak_value_get_string(model, "continuing_subword_prefix", "##"),
-                                   s->path, s->error));
-    t->size = ak_vocabulary_size(t->vocabulary);
-    const char *unknown = ak_value_get_string(model, "unk_token", "[UNK]");
-    t->unknown = ak_vocabulary_find(t->vocabulary, unknown);
-    if (t->unknown < 0)
-        return ak_fail_at(s->error, AKIN_ERR_FORMAT, s->path, model->line,
-                          "the unknown token \"%.60s\" is not in \"vocab\"", unknown);
     AK_TRY(read_normalizer(s, root));
     if (s->config)
         ak_tokenizer_configure(t, s->config);
     ak_normalizer_prepare(&t->normalizer);
-    AK_TRY(read_pre_tokenizer(s, root));
+    return read_pre_tokenizer(s, root);
+}
+
+/* An option of a byte-level model that akin does not have: absent, null, "" or false. */
+static akin_status refuse_option(const source *s, const ak_value *map, const char *key)
+{
+    const ak_value *value = ak_value_get(map, key);
+    if (!value || value->kind == AK_NULL || (value->kind == AK_BOOL && !value->boolean) ||
+        (value->kind == AK_STRING && !*value->string))
+        return AKIN_OK;
+    return ak_fail_at(s->error, AKIN_ERR_UNSUPPORTED, s->path, value->line,
+                      "\"%s\" is set, akin reads byte-level models without it", key);
+}
+
+/* GPT-2's and RoBERTa's: no normalizer, the pre-tokenizer ByteLevel. */
+static akin_status read_bpe(const source *s, const ak_value *root)
+{
+    ak_tokenizer *t = s->tokenizer;
+    const ak_value *model = ak_value_get(root, "model"), *normal = ak_value_get(root, "normalizer");
+    const ak_value *level = ak_value_get(root, "pre_tokenizer");
+    const char *type = ak_value_get_string(level, "type", "null");
+    bool prefix_space = true, pattern = true;
+    static const char *const unknown_options[] = {"dropout", "continuing_subword_prefix",
+                                                  "end_of_word_suffix", "byte_fallback",
+                                                  "ignore_merges"};
+    for (size_t i = 0; i < sizeof unknown_options / sizeof *unknown_options; i++)
+        AK_TRY(refuse_option(s, model, unknown_options[i]));
+    if (normal && normal->kind != AK_NULL)
+        return unsupported(s, normal, "normalizer", ak_value_get_string(normal, "type", ""),
+                           "null");
+    if (strcmp(type, "ByteLevel") != 0)
+        return unsupported(s, level, "pre_tokenizer", type, "ByteLevel");
+    AK_TRY(read_bool(s, level, "add_prefix_space", &prefix_space));
+    AK_TRY(read_bool(s, level, "use_regex", &pattern));
+    if (!pattern)
+        return bad(s, level, "\"use_regex\" to be true");
+    return ak_bpe_create(&t->bpe, t->arena, t->vocabulary, ak_value_get(model, "merges"),
+                         prefix_space, t->unknown, s->path, s->error);
+}
+
+/* The model's kind: BPE, else WordPiece. */
+static akin_status read_kind(const source *s, const ak_value *root, bool *bpe)
+{
+    const ak_value *model = ak_value_get(root, "model");
+    if (!model || model->kind != AK_MAP)
+        return bad(s, root, "an object \"model\"");
+    bool limited = ak_value_get(model, "max_input_chars_per_word") != NULL;
+    const char *type = ak_value_get_string(model, "type",
+                                           limited                         ? "WordPiece"
+                                           : ak_value_get(model, "merges") ? "BPE"
+                                                                           : "");
+    *bpe = !strcmp(type, "BPE");
+    if (!*bpe && strcmp(type, "WordPiece") != 0)
+        return unsupported(s, model, "model", type, "WordPiece\" or \"BPE");
+    return *bpe ? AKIN_OK : read_word_limit(s, model);
+}
+
+/* WordPiece needs an unknown token; a byte-level model can spell everything. */
+static akin_status find_unknown(const source *s, const ak_value *model, bool bpe)
+{
+    ak_tokenizer *t = s->tokenizer;
+    const char *name = ak_value_get_string(model, "unk_token", bpe ? NULL : "[UNK]");
+    t->unknown = name ? ak_vocabulary_find(t->vocabulary, name) : -1;
+    if (name && t->unknown < 0)
+        return ak_fail_at(s->error, AKIN_ERR_FORMAT, s->path, model->line,
+                          "the unknown token \"%.60s\" is not in \"vocab\"", name);
+    return AKIN_OK;
+}
+
+static akin_status read_document(const source *s, const ak_map *map, akin_arena *arena)
+{
+    ak_tokenizer *t = s->tokenizer;
+    size_t begin = 0, end = 0;
+    bool bpe;
+    if (!find_vocabulary(map->data, map->size, &begin, &end))
+        begin = end = 0;
+    ak_value *root;
+    AK_TRY(parse_rest(&root, arena, map, begin, end, s->path, s->error));
+    AK_TRY(read_kind(s, root, &bpe));
+    const ak_value *model = ak_value_get(root, "model");
+    if (begin == end)
+        return bad(s, model, "an object \"vocab\" in \"model\"");
+    AK_TRY(ak_vocabulary_read_json(
+        &t->vocabulary, t->arena, map->data, begin, end,
+        ak_value_get_string(model, "continuing_subword_prefix", bpe ? "" : "##"), s->path,
+        s->error));
+    t->size = ak_vocabulary_size(t->vocabulary);
+    AK_TRY(find_unknown(s, model, bpe));
+    AK_TRY(bpe ? read_bpe(s, root) : read_word_piece(s, root));
     AK_TRY(read_added_tokens(s, root));
     return read_post_processor(s, root);
 }

@@ -66,7 +66,9 @@ akin_status ak_tokenizer_add(ak_tokenizer *t, const ak_added *token, const char 
     char *pattern = content;
     if (content && token->normalized) {
         pattern = akin_arena_alloc(t->arena, AK_NORMALIZED(size));
-        if (pattern)
+        if (pattern && t->bpe)
+            memcpy(pattern, content, size);
+        else if (pattern)
             size = ak_normalize(&t->normalizer, content, size, pattern);
     }
     if (!pattern)
@@ -215,6 +217,8 @@ static akin_status hash_options(ak_tokenizer *t, akin_error *error)
         t->unknown,    (int32_t)t->word_limit,  t->template.before_count, t->template.after_count};
     hash = ak_hash_combine(hash, ak_hash_bytes(flags, sizeof flags));
     hash = ak_hash_combine(hash, ak_hash_bytes(&t->template, sizeof t->template));
+    if (t->bpe)
+        hash = ak_hash_combine(hash, ak_bpe_hash(t->bpe));
     const ak_added_set *sets[] = {&t->raw, &t->normalized};
     for (int i = 0; i < 2; i++) {
         for (const ak_added *a = sets[i]->first; a; a = a->next) {

@@ -3,6 +3,7 @@
 #define AK_TEXT_TOKENIZER_PARTS_H
 
 #include "text/added.h"
+#include "text/bpe.h"
 #include "text/normalizer.h"
 #include "text/tokenizer.h"
 #include "text/vocabulary.h"
@@ -17,6 +18,7 @@ typedef struct ak_template {
 struct ak_tokenizer {
     akin_arena *arena; /* holds everything below */
     ak_vocabulary *vocabulary;
+    ak_bpe *bpe; /* NULL: WordPiece */
     ak_normalizer normalizer;
     ak_added_set raw, normalized; /* added tokens */
     ak_template template;

@@ -2,14 +2,16 @@
 """Makes the golden files beside it with Hugging Face's `tokenizers` (0.23): pip install tokenizers.
 
 uncased.json, cased.json  two small tokenizer.json, the second with added tokens of every kind
-golden.json               texts (or their bytes in hexadecimal, for invalid UTF-8) with their ids
+bytes.json, prefix.json   two of byte-level BPE, the second with a space put before every piece
+golden.json, golden_bytes.json  texts (or their bytes in hexadecimal, for invalid UTF-8) with their ids
 points.json               a hash (FNV-1a, 64 bits) of how every 4096 code points are treated
 """
 import json
 import pathlib
 import random
 
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors,
+                        trainers)
 
 HERE = pathlib.Path(__file__).parent
 SENTENCES = """
@@ -59,6 +61,19 @@ def vocabulary(lowercase):
         for token in (chr(c), "##" + chr(c)):
             vocab.setdefault(token, len(vocab))
     return vocab
+
+
+def byte_level(prefix):
+    t = Tokenizer(models.BPE())
+    t.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+    t.decoder = decoders.ByteLevel()
+    t.train_from_iterator(SENTENCES * 3, trainers.BpeTrainer(
+        vocab_size=900, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>"]))
+    t.add_special_tokens([AddedToken("[MASK]", lstrip=True)])
+    t.add_tokens([AddedToken("foo", single_word=True, normalized=True)])
+    t.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=prefix)
+    return t
 
 
 def texts(r):
@@ -113,18 +128,24 @@ def points():
     return hashes
 
 
+def write(name, made, r):
+    rows = []
+    for kind, t in made.items():
+        t.no_truncation()
+        (HERE / (kind + ".json")).write_text(t.to_str(pretty=kind == "cased"), encoding="utf-8")
+        rows += golden(kind, t, r)
+    lines = [json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows]
+    (HERE / name).write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
+
+
 def main():
     r = random.Random(7)
     added = [AddedToken("foo", single_word=True), AddedToken("<b>", lstrip=True), AddedToken("<x>", rstrip=True, single_word=True),
              AddedToken("Yesterday", normalized=True), AddedToken("yesterdays", normalized=False),
              AddedToken("h\u00e9llo", normalized=True), AddedToken("[MASK][MASK]", special=True, normalized=False)]
     made = {"uncased": tokenizer(vocabulary(True), True, []), "cased": tokenizer(vocabulary(False), False, added)}
-    rows = []
-    for name, t in made.items():
-        t.no_truncation()
-        (HERE / (name + ".json")).write_text(t.to_str(pretty=name == "cased"), encoding="utf-8")
-        rows += golden(name, t, r)
-    (HERE / "golden.json").write_text("[\n" + ",\n".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows) + "\n]\n", encoding="utf-8")
+    write("golden.json", made, r)
+    write("golden_bytes.json", {"bytes": byte_level(False), "prefix": byte_level(True)}, r)
     (HERE / "points.json").write_text(json.dumps(points(), indent=0) + "\n")
 
 
