@@ -246,6 +246,31 @@ AKIN_API akin_status akin_dataset_get(const akin_dataset *dataset, int64_t index
 AKIN_API akin_status akin_dataset_mix(akin_dataset **out, const akin_dataset *const *sets,
                                       const double *weights, int count, akin_error *error);
 
+/* A stream of the user's own: samples that come one after the other, more than one wants to count. */
+typedef struct akin_stream_class {
+    size_t size;
+    const char *name; /* what messages call it */
+    akin_sample_kind kind;
+    /* To the first sample of a pass (0, 1, ...), the first one too. A resumed run relies on its giving
+       the same samples again. NULL: the stream can be read once, and training ends with it. */
+    akin_status (*rewind)(void *self, int64_t pass, akin_error *error);
+    /* The next sample, or *end. Called by one thread at a time, not always the same. The bytes must
+       live until the next call, or come from the arena. */
+    akin_status (*next)(void *self, akin_arena *arena, akin_sample *sample, bool *end,
+                        akin_error *error);
+    void (*free)(void *self); /* may be NULL */
+} akin_stream_class;
+
+typedef struct akin_stream akin_stream;
+
+AKIN_API akin_status akin_stream_create(akin_stream **out, const akin_stream_class *type,
+                                        void *self, akin_error *error);
+/* What akin_dataset_open opens, read as it comes and never kept; also a pipe of such a name, or "-":
+   JSONL from standard input. A pipe can be read once. */
+AKIN_API akin_status akin_stream_open(akin_stream **out, const char *path, akin_sample_kind kind,
+                                      const akin_fields *fields, akin_error *error);
+AKIN_API void akin_stream_free(akin_stream *stream);
+
 typedef enum akin_split_by {
     AKIN_SPLIT_BY_SAMPLE, /* pairs: components of equal contents; groups: each group in proportion,
                              but no sample alone where two can be had */
@@ -271,6 +296,8 @@ typedef struct akin_loader_options {
        "{type: groups, samples_per_group: 4}". NULL: shuffle. Its batches are a function of (seed,
        epoch), their number is the same in every epoch; it needs shuffle. */
     const char *sampler;
+    int64_t shuffle_buffer; /* streams: 10000 samples in memory, of which one is drawn at random */
+    int64_t epoch_steps;    /* streams: batches of an epoch; 0: a pass over the stream */
 } akin_loader_options;
 
 AKIN_API akin_loader_options akin_loader_defaults(void);
@@ -285,6 +312,13 @@ AKIN_API akin_status akin_pair_loader_create(akin_loader **out, const akin_datas
 AKIN_API akin_status akin_group_loader_create(akin_loader **out, const akin_dataset *dataset,
                                               const akin_loader_options *options,
                                               akin_error *error);
+/* Of either kind, as the stream is. Batches are shuffled by a buffer; what is not known of a stream is
+   done without: known positives are those of the batch, frozen encoders run in every step, a loss
+   with parameters for each group and a schedule that counts to the end of the run are refused (the
+   latter unless epoch_steps or max_steps say where that is). The stream must outlive the loader. */
+AKIN_API akin_status akin_stream_loader_create(akin_loader **out, akin_stream *stream,
+                                               const akin_loader_options *options,
+                                               akin_error *error);
 AKIN_API void akin_loader_free(akin_loader *loader);
 AKIN_API const akin_dataset *akin_loader_dataset(const akin_loader *loader);
 

@@ -24,7 +24,7 @@ ONLY_HERE = {
     "jansson.h": r"src/base/json\w*\.c|cli/\w+\.c",
     "libfyaml.h": r"src/base/yaml\w*\.c",
     "popt.h": r"cli/\w+\.[ch]",
-    "zlib.h": r"src/base/gzip\.c",
+    "zlib.h": r"src/base/gzip\w*\.c",
     "xxhash.h": r"src/base/hash\.c",
     "utf8proc.h": r"src/text/\w+\.c",
     "csv.h": r"src/data/csv\.c",

@@ -82,6 +82,17 @@ void ak_unlock(int lock);
 /* The file's modification time becomes now: it was used. What cannot be touched is left alone. */
 void ak_touch(const char *path);
 
+/* Bytes one after the other, for what is too large to be mapped or comes through a pipe; gzip is
+   unpacked as it is read. path "-": standard input. */
+typedef struct ak_input ak_input;
+akin_status ak_input_open(ak_input **out, const char *path, akin_error *error);
+/* *got: how many of `size` bytes were read; 0: the end. */
+akin_status ak_input_read(ak_input *input, void *data, size_t size, size_t *got,
+                          akin_error *error);
+bool ak_input_is_file(const ak_input *input); /* not a pipe or device: it can be read again */
+akin_status ak_input_rewind(ak_input *input, akin_error *error);
+void ak_input_close(ak_input *input);
+
 /* gzip: unpacks `path` to `target` (written atomically). */
 akin_status ak_gunzip(const char *path, const char *target, akin_error *error);
 

@@ -107,6 +107,8 @@ typedef struct ak_table {
 akin_status ak_table_build(ak_table **out, const akin_dataset *dataset, const ak_key_rule *rule,
                            ak_progress_function *progress, void *progress_user,
                            akin_error *error);
+/* A table of no samples: a stream's. */
+akin_status ak_table_empty(ak_table **out, akin_sample_kind kind, akin_error *error);
 void ak_table_free(ak_table *table);
 /* Groups that hold one sample; 0 when there is no memory to count them. */
 int64_t ak_table_lonely_groups(const ak_table *table);
@@ -176,7 +178,15 @@ const char *ak_loader_sampler(const akin_loader *loader); /* JSON; "" when nothi
    the next prepare; no batch may be held across a prepare. */
 akin_status ak_loader_prepare(akin_loader *loader, const ak_table *table, bool read_objects,
                               ak_collate_function *collate, void *user, akin_error *error);
-int64_t ak_loader_batches(const akin_loader *loader); /* per epoch; once prepared */
+/* For a loader of a stream, which has no table: contents and labels have numbers of the batch's own,
+   equal by the rule (NULL: the bytes), known positives are the batch's, `samples` are -1. */
+akin_status ak_loader_prepare_stream(akin_loader *loader, const ak_key_rule *rule,
+                                     ak_collate_function *collate, void *user, akin_error *error);
+bool ak_loader_is_stream(const akin_loader *loader);
+/* A stream that can be read once has ended: there is no further epoch. */
+bool ak_loader_exhausted(const akin_loader *loader);
+/* Per epoch, once prepared. 0: not known, for it is a stream without epoch_steps. */
+int64_t ak_loader_batches(const akin_loader *loader);
 /* Samples that the epoch that was started drew and the sampler put into no batch. */
 int64_t ak_loader_left_out(const akin_loader *loader);
 /* Starts an epoch: the order is a function of (seed, epoch). `first` batch to deliver (resume). */

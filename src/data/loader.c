@@ -4,18 +4,21 @@
 #include "data/data.h"
 #include "data/pipeline.h"
 #include "data/sampler.h"
+#include "data/stream.h"
 
 #include <string.h>
 
 #define MAX_WORKERS 256
+#define MAX_BUFFER (INT64_C(1) << 30)
 #define SPARE 3 /* batches besides one per worker: two that may be held, one that is ready */
 
 struct akin_loader {
-    const akin_dataset *dataset;
+    const akin_dataset *dataset; /* a stream's shell, where there is a stream */
+    akin_stream *stream;         /* NULL: none */
     akin_loader_options options;
     akin_arena *arena;
     ak_sampler sampler;
-    int64_t batches; /* per epoch; a sampler's when it is prepared */
+    int64_t batches; /* per epoch; a sampler's when it is prepared; 0: a stream ends when it ends */
     /* From prepare on: */
     const ak_table *table;
     bool read_objects;
@@ -23,6 +26,8 @@ struct akin_loader {
     void *user;
     ak_planner *planner; /* NULL: the data set's own order */
     ak_drawer *drawer;   /* with planner */
+    ak_key_rule rule;    /* with stream; keys NULL: the objects' bytes */
+    ak_stream_reader *reader;
     ak_batch *slots;
     void **slot_pointers;
     int slot_count;
@@ -36,7 +41,8 @@ akin_loader_options akin_loader_defaults(void)
                                  .shuffle = true,
                                  .seed = 42,
                                  .drop_last = false,
-                                 .workers = 1};
+                                 .workers = 1,
+                                 .shuffle_buffer = 10000};
 }
 
 /* ---- creating ---- */
@@ -57,6 +63,13 @@ static akin_status read_options(akin_loader_options *out, const akin_loader_opti
     if (out->workers < 0 || out->workers > MAX_WORKERS)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "workers is %d, must be between 0 and %d",
                        out->workers, MAX_WORKERS);
+    if (out->shuffle_buffer < 1 || out->shuffle_buffer > MAX_BUFFER)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "shuffle_buffer is %lld, must be between 1 and %lld",
+                       (long long)out->shuffle_buffer, (long long)MAX_BUFFER);
+    if (out->epoch_steps < 0)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "epoch_steps is %lld, must not be negative",
+                       (long long)out->epoch_steps);
     if (out->sampler && !out->shuffle)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "a sampler draws at random: with one \"shuffle\" must be true");
@@ -91,6 +104,10 @@ static akin_status create(akin_loader **out, const akin_dataset *dataset, akin_s
     *out = NULL;
     AK_TRY(check_kind(dataset, kind, error));
     AK_TRY(read_options(&read, options, error));
+    if (read.epoch_steps)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "%s: epoch_steps is for streams; an epoch of a data set draws its samples",
+                       ak_dataset_name(dataset));
     int64_t count = akin_dataset_count(dataset);
     if (read.batch_size > count && read.drop_last)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
@@ -123,9 +140,37 @@ akin_status akin_group_loader_create(akin_loader **out, const akin_dataset *data
     return create(out, dataset, AKIN_GROUPS, options, error);
 }
 
+akin_status akin_stream_loader_create(akin_loader **out, akin_stream *stream,
+                                      const akin_loader_options *options, akin_error *error)
+{
+    akin_loader_options read;
+    *out = NULL;
+    if (!stream)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "the stream of a loader is NULL");
+    AK_TRY(read_options(&read, options, error));
+    akin_loader *loader = ak_calloc(1, sizeof *loader);
+    if (!loader)
+        return ak_fail_memory(error);
+    loader->dataset = &stream->shell;
+    loader->stream = stream;
+    loader->options = read;
+    loader->batches = read.epoch_steps;
+    akin_status status = read_sampler(loader, stream->type.kind, error);
+    if (!status && loader->sampler.type != ak_sampler_default())
+        status = ak_fail(error, AKIN_ERR_ARGUMENT,
+                         "%s: the sampler %s needs the whole data set, which a stream is not",
+                         stream->shell.type.name, loader->sampler.type->name);
+    if (status)
+        akin_loader_free(loader);
+    else
+        *out = loader;
+    return status;
+}
+
 static void free_prepared(akin_loader *loader)
 {
     ak_pipeline_free(loader->pipeline);
+    ak_stream_reader_free(loader->reader);
     for (int i = 0; loader->slots && i < loader->slot_count; i++)
         ak_arena_free(loader->slots[i].arena);
     ak_free(loader->slots);
@@ -137,6 +182,7 @@ static void free_prepared(akin_loader *loader)
     loader->slot_pointers = NULL;
     loader->planner = NULL;
     loader->drawer = NULL;
+    loader->reader = NULL;
 }
 
 void akin_loader_free(akin_loader *loader)
@@ -166,6 +212,16 @@ const char *ak_loader_sampler(const akin_loader *loader)
 int64_t ak_loader_batches(const akin_loader *loader)
 {
     return loader->batches;
+}
+
+bool ak_loader_is_stream(const akin_loader *loader)
+{
+    return loader->stream != NULL;
+}
+
+bool ak_loader_exhausted(const akin_loader *loader)
+{
+    return loader->reader && ak_stream_reader_exhausted(loader->reader);
 }
 
 int64_t ak_loader_left_out(const akin_loader *loader)
@@ -266,12 +322,28 @@ static akin_status make_batch(void *user, int64_t number, void *slot, akin_error
     return loader->collate ? loader->collate(loader->user, b, error) : AKIN_OK;
 }
 
+static akin_status make_stream_batch(void *user, int64_t number, void *slot, akin_error *error)
+{
+    const akin_loader *loader = user;
+    ak_batch *b = slot;
+    akin_arena *arena = b->arena;
+    akin_sample *samples;
+    ak_arena_reset(arena);
+    *b = (ak_batch){.number = number, .arena = arena};
+    AK_TRY(ak_stream_reader_read(loader->reader, number, arena, &samples, &b->count, error));
+    if (!b->count)
+        return AKIN_OK;
+    AK_TRY(ak_stream_labels(b, loader->stream->type.kind, samples,
+                            loader->rule.keys ? &loader->rule : NULL, error));
+    return loader->collate ? loader->collate(loader->user, b, error) : AKIN_OK;
+}
+
 /* ---- epochs ---- */
 
 static akin_status make_slots(akin_loader *loader, akin_error *error)
 {
     int64_t workers = loader->options.workers;
-    if (workers > loader->batches)
+    if (workers > loader->batches && !loader->stream)
         workers = loader->batches;
     loader->slot_count = (int)workers + SPARE;
     loader->slots = ak_calloc((size_t)loader->slot_count, sizeof *loader->slots);
@@ -283,7 +355,8 @@ static akin_status make_slots(akin_loader *loader, akin_error *error)
         AK_TRY(ak_arena_create(&loader->slots[i].arena, error));
     }
     return ak_pipeline_create(&loader->pipeline, (int)workers, loader->slot_pointers,
-                              loader->slot_count, make_batch, loader, error);
+                              loader->slot_count,
+                              loader->stream ? make_stream_batch : make_batch, loader, error);
 }
 
 static akin_status make_planner(akin_loader *loader, akin_error *error)
@@ -308,7 +381,7 @@ akin_status ak_loader_prepare(akin_loader *loader, const ak_table *table, bool r
                               ak_collate_function *collate, void *user, akin_error *error)
 {
     free_prepared(loader);
-    if (table->kind != akin_dataset_kind(loader->dataset) ||
+    if (loader->stream || table->kind != akin_dataset_kind(loader->dataset) ||
         table->count != akin_dataset_count(loader->dataset))
         return ak_fail(error, AKIN_ERR_MISMATCH, "%s: the table is of another data set",
                        ak_dataset_name(loader->dataset));
@@ -324,19 +397,41 @@ akin_status ak_loader_prepare(akin_loader *loader, const ak_table *table, bool r
     return status;
 }
 
+akin_status ak_loader_prepare_stream(akin_loader *loader, const ak_key_rule *rule,
+                                     ak_collate_function *collate, void *user, akin_error *error)
+{
+    free_prepared(loader);
+    if (!loader->stream)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "%s: is no stream",
+                       ak_dataset_name(loader->dataset));
+    loader->rule = rule ? *rule : (ak_key_rule){0};
+    loader->collate = collate;
+    loader->user = user;
+    akin_status status =
+        ak_stream_reader_create(&loader->reader, loader->stream, &loader->options, error);
+    if (!status)
+        status = make_slots(loader, error);
+    if (status)
+        free_prepared(loader);
+    return status;
+}
+
 akin_status ak_loader_start(akin_loader *loader, int64_t epoch, int64_t first, akin_error *error)
 {
     if (!loader->pipeline)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "%s: the loader was not prepared",
                        ak_dataset_name(loader->dataset));
-    if (first < 0 || first > loader->batches)
+    bool endless = loader->stream && !loader->batches;
+    if (first < 0 || (first > loader->batches && !endless))
         return ak_fail(error, AKIN_ERR_ARGUMENT, "%s: no batch %lld, an epoch has %lld",
                        ak_dataset_name(loader->dataset), (long long)first,
                        (long long)loader->batches);
     ak_pipeline_stop(loader->pipeline); /* before the order changes under a worker */
     if (loader->planner)
         plan_epoch(loader, epoch);
-    ak_pipeline_start(loader->pipeline, first, loader->batches);
+    if (loader->reader)
+        AK_TRY(ak_stream_reader_seek(loader->reader, epoch, first, error));
+    ak_pipeline_start(loader->pipeline, first, endless ? INT64_MAX : loader->batches);
     return AKIN_OK;
 }
 
@@ -349,6 +444,11 @@ akin_status ak_loader_next(akin_loader *loader, ak_batch **batch, akin_error *er
                        ak_dataset_name(loader->dataset));
     AK_TRY(ak_pipeline_next(loader->pipeline, &slot, error));
     *batch = slot;
+    if (*batch && (*batch)->count == 0) { /* a stream's end */
+        ak_pipeline_release(loader->pipeline, slot);
+        ak_pipeline_stop(loader->pipeline);
+        *batch = NULL;
+    }
     return AKIN_OK;
 }
 

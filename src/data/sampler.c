@@ -5,16 +5,21 @@
 
 #define SAMPLE_STREAM UINT64_C(0x73616d706c650000) /* "sample", then the epoch */
 
-static const ak_sampler_class ak_sampler_shuffle = {
+static const ak_sampler_class shuffle = {
     .name = "shuffle",
     .summary = "samples in random order, cut at every batch_size",
     .pairs = true,
     .groups = true};
 
-static const ak_sampler_class *const classes[] = {&ak_sampler_shuffle, &ak_sampler_groups,
+static const ak_sampler_class *const classes[] = {&shuffle, &ak_sampler_groups,
                                                   &ak_sampler_no_duplicates,
                                                   &ak_sampler_subgroups};
 #define CLASSES (int64_t)(sizeof classes / sizeof *classes)
+
+const ak_sampler_class *ak_sampler_default(void)
+{
+    return &shuffle;
+}
 
 bool ak_sampler_at(int64_t number, akin_class_info *info)
 {
@@ -82,7 +87,7 @@ akin_status ak_sampler_parse(ak_sampler *out, const ak_value *value, const char 
                           "a sampler is %s%s, expected a name or a map such as {type: groups, "
                           "samples_per_group: 4}",
                           ak_value_kind_name(value->kind), map ? " without a \"type\"" : "");
-    *out = (ak_sampler){.type = &ak_sampler_shuffle};
+    *out = (ak_sampler){.type = &shuffle};
     if (name)
         AK_TRY(find_class(&out->type, name, source, value->line, error));
     out->options = akin_arena_alloc(arena, out->type->options_size + 1);

@@ -26,7 +26,7 @@ static akin_object raw_record(const ak_source *source, int64_t index)
 
 static int64_t line_of(const ak_source *source, const char *where)
 {
-    int64_t line = 1;
+    int64_t line = source->first_line;
     const char *text = source->map.data, *newline;
     while (text < where && (newline = memchr(text, '\n', (size_t)(where - text)))) {
         line++;
@@ -71,11 +71,12 @@ const char *ak_line_end(const char *text, const char *end, const char **problem,
     return newline ? newline : end;
 }
 
-static bool blank(const char *text, const char *end, bool spaces)
+bool ak_source_blank(const ak_reader *format, const char *text, const char *end)
 {
+    bool spaces = format->spaces_are_blank;
     while (text < end && (*text == '\r' || (spaces && (*text == ' ' || *text == '\t'))))
         text++;
-    return text == end;
+    return text == end && !format->keeps_blank;
 }
 
 static akin_status find_records(ak_source *source, akin_error *error)
@@ -90,8 +91,7 @@ static akin_status find_records(ak_source *source, akin_error *error)
         if (!stop)
             return ak_fail_at(error, AKIN_ERR_FORMAT, source->path, line_of(source, where), "%s",
                               problem);
-        if (source->format->keeps_blank ||
-            !blank(text, stop, source->format->spaces_are_blank)) {
+        if (!ak_source_blank(source->format, text, stop)) {
             AK_TRY(
                 ak_grow(&source->offset, count, &source->capacity, sizeof *source->offset, error));
             source->offset[count++] = text - source->map.data;
@@ -229,10 +229,9 @@ static akin_status source_count(void *self, int64_t *count, akin_error *error)
     return AKIN_OK;
 }
 
-static akin_status source_get(void *self, int64_t index, akin_arena *arena, akin_sample *sample,
-                              akin_error *error)
+akin_status ak_source_sample(ak_source *source, int64_t index, akin_arena *arena,
+                             akin_sample *sample, akin_error *error)
 {
-    ak_source *source = self;
     ak_value found[AK_FIELDS] = {0};
     AK_TRY(source->format->fields(source, index, arena, found, error));
     if (source->kind == AKIN_PAIRS)
@@ -248,6 +247,12 @@ static akin_status source_label(void *self, int64_t index, akin_arena *arena, ak
     AK_TRY(source->format->fields(source, index, arena, found, error));
     *label = found[AK_GROUP];
     return AKIN_OK;
+}
+
+static akin_status source_get(void *self, int64_t index, akin_arena *arena, akin_sample *sample,
+                              akin_error *error)
+{
+    return ak_source_sample(self, index, arena, sample, error);
 }
 
 static void source_free(void *self)
@@ -365,6 +370,7 @@ static akin_status new_source(ak_source **out, const char *path, akin_sample_kin
         return ak_fail_memory(error);
     }
     source->kind = kind;
+    source->first_line = 1;
     akin_status status = ak_arena_create(&source->arena, error);
     if (!status) {
         source->path = ak_arena_copy(source->arena, path, strlen(path));
@@ -385,7 +391,7 @@ static akin_status try_first(ak_source *source, akin_error *error)
     akin_sample sample = {0};
     akin_arena *arena;
     AK_TRY(ak_arena_create(&arena, error));
-    akin_status status = source_get(source, 0, arena, &sample, error);
+    akin_status status = ak_source_sample(source, 0, arena, &sample, error);
     ak_arena_free(arena);
     return status;
 }
@@ -402,12 +408,26 @@ static akin_status map_source(ak_source *source, akin_error *error)
     return source->format->open ? source->format->open(source, error) : AKIN_OK;
 }
 
-static akin_status fill_source(ak_source *source, const akin_fields *fields, akin_error *error)
+akin_status ak_source_begin(ak_source **out, const char *path, const ak_reader *format,
+                            akin_sample_kind kind, const akin_fields *fields,
+                            const char *cache_folder, akin_error *error)
 {
-    AK_TRY(choose_format(&source->format, source->path, error));
-    AK_TRY(set_names(source, fields, error));
-    AK_TRY(map_source(source, error));
-    return try_first(source, error);
+    *out = NULL;
+    if (!path)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "the path of a data set is NULL");
+    if (kind != AKIN_PAIRS && kind != AKIN_GROUPS)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "a data set's kind must be AKIN_PAIRS or AKIN_GROUPS");
+    AK_TRY(new_source(out, path, kind, cache_folder, error));
+    (*out)->format = format;
+    akin_status status = format ? AKIN_OK : choose_format(&(*out)->format, path, error);
+    if (!status)
+        status = set_names(*out, fields, error);
+    if (status) {
+        source_free(*out);
+        *out = NULL;
+    }
+    return status;
 }
 
 static akin_status fill_plain(ak_source *source, const ak_reader *format,
@@ -447,14 +467,11 @@ akin_status ak_dataset_open_file(akin_dataset **out, const char *path, akin_samp
     static const ak_dataset_extra extra = {source_fingerprint, source_replaced, source_place,
                                            source_label, NULL};
     *out = NULL;
-    if (!path)
-        return ak_fail(error, AKIN_ERR_ARGUMENT, "the path of a data set is NULL");
-    if (kind != AKIN_PAIRS && kind != AKIN_GROUPS)
-        return ak_fail(error, AKIN_ERR_ARGUMENT,
-                       "a data set's kind must be AKIN_PAIRS or AKIN_GROUPS");
     ak_source *source;
-    AK_TRY(new_source(&source, path, kind, cache_folder, error));
-    akin_status status = fill_source(source, fields, error);
+    AK_TRY(ak_source_begin(&source, path, NULL, kind, fields, cache_folder, error));
+    akin_status status = map_source(source, error);
+    if (!status)
+        status = try_first(source, error);
     if (!status) {
         akin_dataset_class type = {.size = sizeof type,
                                    .name = source->path,

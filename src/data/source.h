@@ -20,7 +20,8 @@ typedef struct ak_source {
     const char *name[AK_FIELDS]; /* of the member or column; NULL: this kind has no such field */
     bool required[AK_FIELDS];
 
-    ak_map map;
+    ak_map map;         /* of the file, or of a stream's one record */
+    int64_t first_line; /* of the map, from 1 */
     int64_t *offset; /* of a record's first byte, count + 1 with a header */
     int64_t count, capacity;
 
@@ -69,6 +70,14 @@ const ak_reader *ak_source_format(const char *path);
 akin_status ak_source_open(ak_source **out, const char *path, const ak_reader *format,
                            const char *const names[AK_FIELDS], const char *cache_folder,
                            akin_error *error);
+/* A source without a map yet: its format and names are known. format NULL: by the name. */
+akin_status ak_source_begin(ak_source **out, const char *path, const ak_reader *format,
+                            akin_sample_kind kind, const akin_fields *fields,
+                            const char *cache_folder, akin_error *error);
+akin_status ak_source_sample(ak_source *source, int64_t index, akin_arena *arena,
+                             akin_sample *sample, akin_error *error);
+/* Is it no record: a line of nothing? */
+bool ak_source_blank(const ak_reader *format, const char *text, const char *end);
 void ak_source_free(ak_source *source);
 /* A value as an object's bytes; an absent one is an error that says what there is. */
 akin_status ak_source_object(ak_source *source, int64_t index, int field, const ak_value *value,

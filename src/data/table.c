@@ -267,6 +267,11 @@ akin_status ak_table_build(ak_table **out, const akin_dataset *dataset, const ak
     return status;
 }
 
+akin_status ak_table_empty(ak_table **out, akin_sample_kind kind, akin_error *error)
+{
+    return new_table(out, kind, 0, 1, error);
+}
+
 void ak_table_free(ak_table *table)
 {
     if (!table)

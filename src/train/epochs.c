@@ -136,18 +136,22 @@ static akin_status run_steps(akin_training *t, akin_error *error)
     akin_loader *loader = t->train.loader;
     int64_t order = t->trainer.overfit_batches ? 1 : t->epoch; /* the first epoch's, every time */
     AK_TRY(ak_loader_start(loader, order, t->batch, error));
+    t->epoch_batches = t->endless ? INT64_MAX : t->epoch_batches;
     while (!t->stop && t->batch < t->epoch_batches) {
         ak_batch *batch;
         ak_enter(t, AK_STAGE_DATA);
         AK_TRY(ak_loader_next(loader, &batch, error));
         ak_enter(t, AK_STAGE_OTHER);
-        if (!batch)
+        if (!batch) {
+            t->epoch_batches = t->batch;
             break;
+        }
         akin_status status = run_batch(t, batch, error);
         ak_loader_release(loader, batch);
         AK_TRY(status);
         AK_TRY(between_steps(t, error));
     }
+    t->stop = t->stop || ak_loader_exhausted(loader);
     ak_loader_stop(loader);
     if (!t->accumulated)
         return AKIN_OK;

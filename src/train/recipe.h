@@ -7,6 +7,8 @@
 typedef struct ak_data_options {
     int samples; /* akin_sample_kind */
     int by;      /* akin_split_by */
+    bool streaming;
+    int64_t shuffle_buffer;
 } ak_data_options;
 
 /* One of the files that the training data is mixed of. */
@@ -19,7 +21,7 @@ typedef struct ak_data_file {
 
 /* How batches are made. The other keys of "train" are the trainer's: see ak_trainer_rows. */
 typedef struct ak_batch_options {
-    int64_t batch_size, seed, workers;
+    int64_t batch_size, seed, workers, epoch_steps;
     bool drop_last;
 } ak_batch_options;
 
@@ -44,6 +46,7 @@ struct akin_recipe {
     int metric_count; /* -1: the default ones */
     akin_dataset *mixed; /* of the files, when there are several */
     akin_dataset *train_set, *validation_set; /* a split, or a validation file */
+    akin_stream *stream; /* instead of the files' data sets */
     akin_loader *train_loader, *validation_loader;
     char *json;
 };

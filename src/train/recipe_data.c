@@ -1,6 +1,8 @@
 /* The data of a recipe: files or a split of one, and their loaders. */
 #include "train/recipe.h"
 
+#include <string.h>
+
 static akin_status open_set(const akin_recipe *recipe, const char *path, const akin_fields *fields,
                             akin_dataset **out, akin_error *error)
 {
@@ -50,7 +52,8 @@ static akin_status split(akin_recipe *recipe, double fraction, const ak_value *a
 static akin_status open_sets(akin_recipe *recipe, akin_error *error)
 {
     const ak_value *validation = ak_value_get(ak_value_get(recipe->root, "data"), "validation");
-    AK_TRY(open_files(recipe, error));
+    if (!recipe->data.streaming)
+        AK_TRY(open_files(recipe, error));
     if (!validation)
         return split(recipe, 0.1, NULL, error);
     if (validation->kind == AK_FLOAT || validation->kind == AK_INT)
@@ -62,8 +65,7 @@ static akin_status open_sets(akin_recipe *recipe, akin_error *error)
     return split(recipe, -1, validation, error);
 }
 
-static akin_status make_loader(const akin_recipe *recipe, const akin_dataset *dataset,
-                               bool training, akin_loader **out, akin_error *error)
+static akin_loader_options loader_options(const akin_recipe *recipe, bool training)
 {
     akin_loader_options options = akin_loader_defaults();
     options.batch_size = recipe->batch.batch_size;
@@ -72,6 +74,32 @@ static akin_status make_loader(const akin_recipe *recipe, const akin_dataset *da
     options.shuffle = training;
     options.sampler = training ? recipe->sampler.text : NULL;
     options.drop_last = training && recipe->batch.drop_last;
+    options.shuffle_buffer = recipe->data.shuffle_buffer;
+    options.epoch_steps = training ? recipe->batch.epoch_steps : 0;
+    return options;
+}
+
+/* "-" is standard input. */
+static akin_status open_stream(akin_recipe *recipe, akin_error *error)
+{
+    const ak_data_file *file = &recipe->files[0];
+    akin_loader_options options = loader_options(recipe, true);
+    bool input = strcmp(file->path, "-") == 0;
+    char *full = input ? ak_strdup("-") : ak_path_join(recipe->folder, file->path);
+    if (!full)
+        return ak_fail_memory(error);
+    akin_status status = akin_stream_open(&recipe->stream, full,
+                                          (akin_sample_kind)recipe->data.samples, &file->fields,
+                                          error);
+    ak_free(full);
+    AK_TRY(status);
+    return akin_stream_loader_create(&recipe->train_loader, recipe->stream, &options, error);
+}
+
+static akin_status make_loader(const akin_recipe *recipe, const akin_dataset *dataset,
+                               bool training, akin_loader **out, akin_error *error)
+{
+    akin_loader_options options = loader_options(recipe, training);
     if (recipe->data.samples == AKIN_PAIRS)
         return akin_pair_loader_create(out, dataset, &options, error);
     return akin_group_loader_create(out, dataset, &options, error);
@@ -80,8 +108,11 @@ static akin_status make_loader(const akin_recipe *recipe, const akin_dataset *da
 static akin_status open_data(akin_recipe *recipe, akin_error *error)
 {
     AK_TRY(open_sets(recipe, error));
+    if (recipe->data.streaming)
+        AK_TRY(open_stream(recipe, error));
     const akin_dataset *train = recipe->train_set ? recipe->train_set : whole(recipe);
-    AK_TRY(make_loader(recipe, train, true, &recipe->train_loader, error));
+    if (!recipe->stream)
+        AK_TRY(make_loader(recipe, train, true, &recipe->train_loader, error));
     if (recipe->validation_set)
         AK_TRY(make_loader(recipe, recipe->validation_set, false, &recipe->validation_loader,
                            error));
@@ -102,6 +133,7 @@ void ak_recipe_close_data(akin_recipe *recipe)
 {
     akin_loader_free(recipe->train_loader);
     akin_loader_free(recipe->validation_loader);
+    akin_stream_free(recipe->stream);
     akin_dataset_free(recipe->train_set);
     akin_dataset_free(recipe->validation_set);
     akin_dataset_free(recipe->mixed);
@@ -109,6 +141,7 @@ void ak_recipe_close_data(akin_recipe *recipe)
         akin_dataset_free(recipe->files[i].dataset);
         recipe->files[i].dataset = NULL;
     }
+    recipe->stream = NULL;
     recipe->train_loader = recipe->validation_loader = NULL;
     recipe->train_set = recipe->validation_set = recipe->mixed = NULL;
 }

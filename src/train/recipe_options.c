@@ -9,6 +9,10 @@ const akin_option ak_data_rows[] = {
      .choices = "pairs|groups", .help = "what a line of the data is"},
     {.name = DATA(by), .type = AKIN_OPTION_CHOICE, .default_text = "sample",
      .choices = "sample|group", .help = "what a validation fraction draws: samples or whole groups"},
+    {.name = DATA(streaming), .type = AKIN_OPTION_BOOL, .default_text = "false",
+     .help = "read the training data as it comes: a file, a pipe or - (standard input)"},
+    {.name = DATA(shuffle_buffer), .type = AKIN_OPTION_INT, .default_text = "10000", .minimum = 1,
+     .maximum = 1 << 30, .help = "streaming: samples in memory, of which one is drawn at random"},
     {NULL}};
 
 #define FIELD(member) #member, .offset = offsetof(akin_fields, member), .type = AKIN_OPTION_STRING
@@ -29,6 +33,8 @@ const akin_option ak_batch_rows[] = {
      .maximum = 9e15, .help = "of the split, the order of samples, dropout and fresh parameters"},
     {.name = BATCH(workers), .type = AKIN_OPTION_INT, .default_text = "1", .minimum = 0,
      .maximum = 64, .help = "threads that read and collate while the model computes"},
+    {.name = BATCH(epoch_steps), .type = AKIN_OPTION_INT, .default_text = "0", .minimum = 0,
+     .maximum = 1e15, .help = "streaming: steps of an epoch; 0: a pass over the data"},
     {.name = BATCH(drop_last), .type = AKIN_OPTION_BOOL, .default_text = "false",
      .help = "leave out the last, smaller batch of an epoch"},
     {NULL}};
@@ -45,6 +51,25 @@ static akin_status section(const akin_recipe *recipe, const char *key, const ak_
     return AKIN_OK;
 }
 
+/* What a stream cannot do is refused before it is read. */
+static akin_status check_streaming(const akin_recipe *recipe, const ak_value *data,
+                                   akin_error *error)
+{
+    const ak_value *validation = ak_value_get(data, "validation");
+    bool file = validation && validation->kind == AK_STRING;
+    bool none = validation && validation->kind == AK_BOOL && !validation->boolean;
+    if (!file && !none)
+        return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name,
+                          validation ? validation->line : data->line,
+                          "no validation set can be drawn from a stream: set \"data.validation\" to "
+                          "a file, or to false");
+    if (recipe->file_count > 1 || recipe->files[0].weight != 1)
+        return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name,
+                          ak_value_get(data, "train")->line,
+                          "\"data.streaming\" reads one file; several files are mixed without it");
+    return AKIN_OK;
+}
+
 static akin_status parse_data(akin_recipe *recipe, akin_error *error)
 {
     static const char *const also[] = {"train", "validation", "fields", NULL};
@@ -58,7 +83,8 @@ static akin_status parse_data(akin_recipe *recipe, akin_error *error)
     if (!train || train->kind == AK_NULL)
         return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, data ? data->line : 0,
                           "\"data.train\" is missing: the file with the training samples");
-    return ak_recipe_parse_files(recipe, train, error);
+    AK_TRY(ak_recipe_parse_files(recipe, train, error));
+    return recipe->data.streaming ? check_streaming(recipe, data, error) : AKIN_OK;
 }
 
 static akin_status place_logs(akin_recipe *recipe, akin_error *error)

@@ -273,17 +273,58 @@ static akin_status check_progress(const akin_training *t, akin_error *error)
     return AKIN_OK;
 }
 
-static void count_steps(akin_training *t)
+/* What counts in shares of an epoch or of the run cannot be had from a stream of unknown length. */
+static akin_status check_endless(const akin_training *t, akin_error *error)
+{
+    int schedule = t->optimizer_options.schedule;
+    bool counts = schedule == AKIN_LINEAR || schedule == AKIN_COSINE || schedule == AKIN_ONE_CYCLE;
+    const char *name = ak_dataset_name(t->train.dataset);
+    if (counts && !t->total_steps)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "%s: how many steps a stream gives is not known, which the schedule counts "
+                       "to: set epoch_steps or max_steps, or schedule: constant",
+                       name);
+    if (t->trainer.validation_epochs < 1 && !t->trainer.validation_steps)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "%s: how long an epoch of a stream is is not known, so that it has no parts "
+                       "to validate after: set epoch_steps or validation_steps",
+                       name);
+    return AKIN_OK;
+}
+
+static akin_status count_steps(akin_training *t, akin_error *error)
 {
     int64_t accumulate = t->trainer.accumulate;
     int64_t limit = t->trainer.overfit_batches ? t->trainer.overfit_batches
                                                : t->trainer.limit_batches;
     t->epoch_batches = ak_loader_batches(t->train.loader);
-    if (limit && limit < t->epoch_batches)
+    if (limit && (limit < t->epoch_batches || !t->epoch_batches))
         t->epoch_batches = limit;
+    t->endless = !t->epoch_batches;
     t->total_steps = (t->epoch_batches + accumulate - 1) / accumulate * t->trainer.max_epochs;
     if (t->trainer.max_steps && t->trainer.max_steps < t->total_steps)
         t->total_steps = t->trainer.max_steps;
+    if (!t->endless)
+        return AKIN_OK;
+    t->total_steps = t->trainer.max_steps;
+    return check_endless(t, error);
+}
+
+/* Groups of a stream are not known beforehand, a validation stream could not be ranked. */
+static akin_status check_stream(const akin_training *t, akin_error *error)
+{
+    if (t->validation.loader && ak_loader_is_stream(t->validation.loader))
+        return ak_fail(error, AKIN_ERR_UNSUPPORTED,
+                       "%s: validation needs the whole data set, which a stream is not",
+                       ak_dataset_name(t->validation.dataset));
+    bool rows = t->loss->type->kind == AKIN_GROUPS && t->loss->parameters &&
+                ak_parameters_size(t->loss->parameters);
+    if (!ak_loader_is_stream(t->train.loader) || !rows)
+        return AKIN_OK;
+    return ak_fail(error, AKIN_ERR_UNSUPPORTED,
+                   "%s: the loss \"%s\" has parameters for each group, and the groups of a stream are "
+                   "not known beforehand: read it as a data set, or take another loss",
+                   ak_dataset_name(t->train.dataset), t->loss->type->name);
 }
 
 static akin_status open_sides(akin_training *t, akin_loader *train, akin_loader *validation,
@@ -293,8 +334,7 @@ static akin_status open_sides(akin_training *t, akin_loader *train, akin_loader 
     AK_TRY(configure_cache(t, &cache, error));
     AK_TRY(ak_side_open(&t->train, t->model, train, cache, NULL, error));
     AK_TRY(ak_side_open(&t->validation, t->model, validation, cache, t->train.table, error));
-    count_steps(t);
-    return AKIN_OK;
+    return count_steps(t, error);
 }
 
 static akin_status open_all(akin_training *t, akin_loader *train, akin_loader *validation,
@@ -308,7 +348,10 @@ static akin_status open_all(akin_training *t, akin_loader *train, akin_loader *v
     AK_TRY(open_sides(t, train, validation, error));
     AK_TRY(ak_negatives_open(t, error));
     AK_TRY(configure_metrics(t, error));
-    AK_TRY(ak_loss_open(t->loss, t->model->dim, t->train.table->groups, t->trainer.seed, error));
+    /* A stream's groups are not known: a loss that has a row for each says so by having one. */
+    int64_t groups = ak_loader_is_stream(train) ? 1 : t->train.table->groups;
+    AK_TRY(ak_loss_open(t->loss, t->model->dim, groups, t->trainer.seed, error));
+    AK_TRY(check_stream(t, error));
     AK_TRY(add_parts(t, error));
     AK_TRY(make_figures(t, error));
     AK_TRY(akin_model_space_fingerprint(t->model, AKIN_SPACE_BASE, &t->base, error));

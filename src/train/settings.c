@@ -16,6 +16,8 @@ static bool add_data(akin_arena *arena, ak_value *map, const char *key, const ak
     const ak_table *table = side->table;
     if (!table)
         return ak_value_add(arena, map, key, AK_NULL) != NULL;
+    if (ak_loader_is_stream(side->loader)) /* what will come is not known */
+        return ak_value_add_string(arena, map, key, ak_dataset_name(side->dataset)) != NULL;
     size_t count = (size_t)table->count;
     ak_hash hash = ak_hash_bytes(table->keys, (size_t)table->contents * sizeof *table->keys);
     hash = ak_hash_combine(hash, ak_hash_bytes(table->content, count * (size_t)table->objects *
@@ -41,6 +43,15 @@ static bool add_weights(const akin_training *t, akin_arena *arena, ak_value *map
     return added;
 }
 
+static bool add_stream(const akin_training *t, akin_arena *arena, ak_value *map)
+{
+    const akin_loader_options *order = ak_loader_options_of(t->train.loader);
+    if (!ak_loader_is_stream(t->train.loader))
+        return true;
+    return ak_value_add_int(arena, map, "shuffle_buffer", order->shuffle_buffer) &&
+           ak_value_add_int(arena, map, "epoch_steps", order->epoch_steps);
+}
+
 /* What decides the order of the batches. */
 static bool add_order(const akin_training *t, akin_arena *arena, ak_value *map)
 {
@@ -49,7 +60,7 @@ static bool add_order(const akin_training *t, akin_arena *arena, ak_value *map)
            ak_value_add_bool(arena, map, "shuffle", order->shuffle) &&
            ak_value_add_int(arena, map, "order_seed", (int64_t)order->seed) &&
            ak_value_add_string(arena, map, "sampler", ak_loader_sampler(t->train.loader)) &&
-           add_weights(t, arena, map) &&
+           add_weights(t, arena, map) && add_stream(t, arena, map) &&
            ak_value_add_bool(arena, map, "drop_last", order->drop_last);
 }
 

@@ -58,6 +58,21 @@ static bool all_cached(const akin_model *model)
     return true;
 }
 
+static akin_status object_keys(void *user, akin_object object, ak_hash *keys, akin_error *error)
+{
+    return ak_model_keys(user, object, keys, error);
+}
+
+/* A stream has no table to look into beforehand, and its vectors are not kept: whoever streams has
+   more than a cache should hold, and what fits into one can be read as a data set. */
+static akin_status open_stream(ak_side *side, akin_error *error)
+{
+    const ak_key_rule rule = {object_keys, (void *)side->model, side->model->encoder_count};
+    side->reads_objects = true;
+    AK_TRY(ak_table_empty(&side->table, akin_dataset_kind(side->dataset), error));
+    return ak_loader_prepare_stream(side->loader, &rule, collate, side, error);
+}
+
 akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *loader, bool cache,
                          const ak_table *training, akin_error *error)
 {
@@ -66,6 +81,8 @@ akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *lo
         return AKIN_OK;
     bool reused;
     side->dataset = akin_loader_dataset(loader);
+    if (ak_loader_is_stream(loader))
+        return open_stream(side, error);
     AK_TRY(ak_labels_table(&side->table, model, side->dataset, &reused, error));
     if (training && side->table->kind == AKIN_GROUPS) {
         AK_TRY(ak_table_match_groups(&side->group_map, side->table, training, error));

@@ -22,6 +22,28 @@ static void tell_lonely(const akin_training *t, const ak_side *side, const char 
                 (long long)lonely, (long long)side->table->groups);
 }
 
+static void tell_side(const akin_training *t, const ak_side *side, const char *what)
+{
+    if (!side->loader)
+        return;
+    const char *name = ak_dataset_name(side->dataset);
+    int64_t replaced = ak_dataset_replaced(side->dataset);
+    bool told = side != &t->train && !strcmp(name, ak_dataset_name(t->train.dataset));
+    if (replaced && !told)
+        ak_warn(t->context, "%s: %lld byte sequences were not UTF-8 and were replaced", name,
+                (long long)replaced);
+    if (ak_loader_is_stream(side->loader)) {
+        ak_note(t->context, "%s: a stream, %s; frozen encoders run in every step", what, name);
+        return;
+    }
+    tell_lonely(t, side, what);
+    ak_note(t->context, "%s: %lld %s, %lld objects%s; %lld vectors reused, %lld encoded", what,
+            (long long)side->table->count, side->table->kind == AKIN_PAIRS ? "pairs" : "samples",
+            (long long)side->table->contents, side->features ? "" : " (not cached)",
+            (long long)(side->features ? side->features->reused : 0),
+            (long long)(side->features ? side->features->encoded : 0));
+}
+
 void ak_tell_parts(const akin_training *t)
 {
     ak_text text = {0};
@@ -41,24 +63,8 @@ void ak_tell_parts(const akin_training *t)
     if (!text.failed)
         ak_message(t->context, AKIN_MESSAGE_TABLE, text.data);
     ak_free(text.data);
-    for (int i = 0; i < 2; i++) {
-        const ak_side *side = i ? &t->validation : &t->train;
-        bool told = i && side->loader && !strcmp(ak_dataset_name(side->dataset),
-                                                 ak_dataset_name(t->train.dataset));
-        if (side->loader && !told && ak_dataset_replaced(side->dataset))
-            ak_warn(t->context, "%s: %lld byte sequences were not UTF-8 and were replaced",
-                    ak_dataset_name(side->dataset),
-                    (long long)ak_dataset_replaced(side->dataset));
-        if (side->loader)
-            tell_lonely(t, side, i ? "validation" : "training");
-        if (side->loader)
-            ak_note(t->context, "%s: %lld %s, %lld objects%s; %lld vectors reused, %lld encoded",
-                    i ? "validation" : "training", (long long)side->table->count,
-                    side->table->kind == AKIN_PAIRS ? "pairs" : "samples",
-                    (long long)side->table->contents, side->features ? "" : " (not cached)",
-                    (long long)(side->features ? side->features->reused : 0),
-                    (long long)(side->features ? side->features->encoded : 0));
-    }
+    tell_side(t, &t->train, "training");
+    tell_side(t, &t->validation, "validation");
     char notes[512];
     akin_model_notes(t->model, notes, sizeof notes);
     if (*notes)
@@ -88,14 +94,16 @@ void ak_tell_step(akin_training *t)
         return;
     t->told = now;
     int64_t batches = t->epoch_batches;
-    ak_text_printf(&text, "epoch %lld: step %lld of %lld", (long long)t->epoch, (long long)t->batch,
-                   (long long)batches);
+    ak_text_printf(&text, "epoch %lld: step %lld", (long long)t->epoch, (long long)t->batch);
+    if (!t->endless)
+        ak_text_printf(&text, " of %lld", (long long)batches);
     add_progress(&text, t, "loss", t->loss_value);
     add_progress(&text, t, "lr", t->lr);
     for (int i = 0; i < t->figure_count; i++)
         add_progress(&text, t, t->figures[i].name, t->figures[i].value);
     if (!text.failed)
-        ak_progress(t->context, (double)t->batch / (double)(batches ? batches : 1), "%s",
+        ak_progress(t->context,
+                    t->endless ? -1 : (double)t->batch / (double)(batches ? batches : 1), "%s",
                     text.data);
     ak_free(text.data);
 }

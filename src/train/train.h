@@ -153,7 +153,8 @@ struct akin_training {
     akin_arena *run_arena;  /* of the run: names, metrics */
     int64_t epoch, step, batch; /* batch: delivered in this epoch */
     int64_t accumulated;    /* batches whose gradients wait for an update */
-    int64_t epoch_batches, total_steps;
+    int64_t epoch_batches, total_steps; /* 0: total_steps not known */
+    bool endless; /* a stream: an epoch's batches are known when it has ended, INT64_MAX till then */
     akin_matrix embeddings; /* of the last step, in the step's arena */
     double loss_value;      /* of the last step */
     double loss_sum;        /* of this epoch, over samples */
