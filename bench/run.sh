@@ -36,6 +36,8 @@ show "$build/bench/bench_tokenizer" "$minilm" "$build/demo/short.txt"
 for precision in $precisions; do
     show "$build/bench/bench_finetune" "$minilm" "$build/demo/short.txt" "$build/demo/text.txt" \
         "max_length: 128, train_embeddings: true" "$precision"
+    show "$build/bench/bench_finetune" "$minilm" "$build/demo/short.txt" "$build/demo/text.txt" \
+        "max_length: 128, trainable_layers: 2" "$precision"
 done
 show "$build/bench/bench_head"
 show "$build/bench/bench_losses"

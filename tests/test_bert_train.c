@@ -332,6 +332,37 @@ static void test_parts(void **state)
     check_part(&options, 0, (const char *[]){NULL});
 }
 
+/* What a stem gives can stand for the layers below, to the bit; and it is really used. */
+static void test_stems(void **state)
+{
+    (void)state;
+    enum { TOKENS = 57 };
+    ak_bert_train_options options = everything;
+    float rows[TOKENS * TINY_HIDDEN];
+    options.layers = 1;
+    options.dropout = 0.3; /* of what is trained */
+    scene s = make_scene(&options, AK_GELU);
+    assert_true(ak_bert_train_has_stem(s.bert));
+    double sum = weighted_sum(&s, &texts, AK_POOLING_MEAN, true);
+    int64_t size = ak_parameters_size(s.parameters);
+    float *grads = malloc((size_t)size * sizeof *grads);
+    assert_non_null(grads);
+    memcpy(grads, ak_parameters_grads(s.parameters), (size_t)size * sizeof *grads);
+    assert_int_equal(ak_bert_train_stem(s.bert, &s.pass, &texts, rows, NULL), AKIN_OK);
+    ak_tokens given = texts;
+    given.entry = rows;
+    ak_parameters_zero_grads(s.parameters);
+    assert_true(weighted_sum(&s, &given, AK_POOLING_MEAN, true) == sum);
+    assert_memory_equal(ak_parameters_grads(s.parameters), grads, (size_t)size * sizeof *grads);
+    rows[5] += 1;
+    assert_true(weighted_sum(&s, &given, AK_POOLING_MEAN, false) != sum);
+    free(grads);
+    drop_scene(&s);
+    s = make_scene(&everything, AK_GELU);
+    assert_false(ak_bert_train_has_stem(s.bert));
+    drop_scene(&s);
+}
+
 static void test_learning_rates(void **state)
 {
     (void)state;
@@ -488,6 +519,7 @@ int main(void)
         cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_learning_rates),
+        cmocka_unit_test(test_stems),
         cmocka_unit_test(test_forward_as_served),
         cmocka_unit_test(test_smallest_batches),
         cmocka_unit_test(test_other_checkpoints),

@@ -241,6 +241,31 @@ static void test_resumed_bits(void **state)
     akin_model_free(resumed);
 }
 
+/* The frozen layers of every text are kept, once, and change nothing. */
+static void test_kept_layers(void **state)
+{
+    (void)state;
+    static const char *const extras[] = {", trainable_layers: 1, cache: false",
+                                         ", trainable_layers: 1", ", trainable_layers: 1"};
+    float first[QUERIES * TINY_HIDDEN], other[QUERIES * TINY_HIDDEN];
+    const char *folder = scratch_path("cache");
+    char *kept = ak_path_join(folder, "features");
+    assert_ok(akin_context_set_cache(context, folder, told));
+    for (int i = 0; i < 3; i++) {
+        akin_model *model;
+        akin_fit_summary summary;
+        assert_ok(train(&model, write_recipe(extras[i], "1e-3", ", epochs: 2"), (plan){0}, &summary,
+                        told));
+        encode(model, i ? other : first);
+        if (i)
+            assert_memory_equal(first, other, sizeof first);
+        assert_int_equal(ak_path_what(kept), i ? AK_PATH_FOLDER : AK_PATH_NONE);
+        akin_model_free(model);
+    }
+    ak_free(kept);
+    assert_ok(akin_context_set_cache(context, NULL, told));
+}
+
 static void test_mistakes(void **state)
 {
     (void)state;
@@ -288,7 +313,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_tuned_model), cmocka_unit_test(test_options_and_modules),
         cmocka_unit_test(test_the_base_wins), cmocka_unit_test(test_divergence),
-        cmocka_unit_test(test_resumed_bits),  cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_resumed_bits),  cmocka_unit_test(test_kept_layers),
+        cmocka_unit_test(test_mistakes),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

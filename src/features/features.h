@@ -74,6 +74,26 @@ void ak_features_gather(const ak_features *features, const int64_t *content, int
 akin_status ak_features_embed(const ak_features *features, bool base, int64_t first, akin_matrix y,
                               akin_error *error);
 
+/* ---- stems.c: the frozen lower layers of encoders that are trained, a row a token ---- */
+
+typedef struct ak_stems {
+    const akin_model *model;
+    ak_store **stores; /* per encoder; NULL: it has no stem, or its cache is off */
+    int count;         /* of stores */
+    int64_t computed;  /* contents that no store had */
+} ak_stems;
+
+/* *out NULL: no encoder has a stem. Only missing contents are read and computed. */
+akin_status ak_stems_collect(ak_stems **out, const akin_model *model, const ak_contents *contents,
+                             akin_error *error);
+void ak_stems_free(ak_stems *stems); /* accepts NULL */
+/* Gives the rows of contents content[0 .. n) to `batch`, which the encoder's collate made of them and
+   which lives as long as the arena. keys: as in ak_contents. stems NULL, or the encoder has no stem:
+   nothing is done. Threads: yes. */
+akin_status ak_stems_give(const ak_stems *stems, int encoder, const ak_hash *keys,
+                          const int64_t *content, int64_t n, void *batch, akin_arena *arena,
+                          akin_error *error);
+
 /* ---- labels.c: the sample table of a data set, kept beside the features ---- */
 
 /* A data set that can name itself is not read again. */

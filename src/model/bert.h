@@ -32,6 +32,7 @@ typedef struct ak_tokens {
     const int32_t *ids;
     const int64_t *start;
     const int32_t *skip;
+    const float *entry; /* training: what ak_bert_train_stem gave for them; NULL: it is computed */
 } ak_tokens;
 
 typedef struct ak_bert ak_bert;
@@ -74,6 +75,15 @@ akin_status ak_bert_train_create(ak_bert_train **out, const ak_bert_config *conf
                                  akin_error *error);
 void ak_bert_train_start(ak_bert_train *bert);
 void ak_bert_train_free(ak_bert_train *bert);
+
+/* The stem: what lies below the lowest trained tensor, if that is a whole layer or more. Nothing in it
+   changes or is dropped, so that its output, `hidden` numbers a token, may be kept. */
+bool ak_bert_train_has_stem(const ak_bert_train *bert);
+/* rows: tokens x hidden, contiguous; what enters the first trained layer. */
+akin_status ak_bert_train_stem(const ak_bert_train *bert, const akin_pass *pass,
+                               const ak_tokens *tokens, float *rows, akin_error *error);
+/* The hash of the stem's weights. */
+ak_hash ak_bert_train_stem_hash(const ak_bert_train *bert);
 
 /* As ak_bert_forward; of a training pass *record is what backward needs, in the pass's arena, and NULL
    of others. Threads: yes, while no values are changed. */

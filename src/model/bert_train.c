@@ -257,6 +257,25 @@ void ak_bert_train_free(ak_bert_train *bert)
     ak_free(bert);
 }
 
+/* ---- the stem ---- */
+
+bool ak_bert_train_has_stem(const ak_bert_train *bert)
+{
+    return bert->first_layer > 0;
+}
+
+ak_hash ak_bert_train_stem_hash(const ak_bert_train *bert)
+{
+    ak_hash hash = ak_hash_text("stem");
+    int count = TABLE_TENSORS + LAYER_TENSORS * bert->first_layer;
+    for (int i = 0; i < count; i++) {
+        const ak_bert_weight *w = &bert->weights[i];
+        size_t size = (size_t)(w->rows * w->columns) * sizeof(float);
+        hash = ak_hash_combine(hash, ak_hash_bytes(w->value, size));
+    }
+    return hash;
+}
+
 /* ---- the tuned checkpoint ---- */
 
 bool ak_bert_train_is_base(const ak_bert_train *bert)

@@ -124,7 +124,8 @@ ak_bert_drop ak_bert_drop_of(const ak_bert_run *run, int layer, int which)
 {
     const ak_bert_config *c = &run->bert->config;
     double p = which == DROP_ATTENTION ? c->attention_dropout : c->hidden_dropout;
-    if (!run->pass->training || p <= 0)
+    bool stem = layer < run->bert->first_layer; /* where embeddings are trained there is none */
+    if (!run->pass->training || p <= 0 || (stem && !run->bert->embeddings))
         return (ak_bert_drop){0};
     uint64_t stream = AK_BERT_STREAM + (uint64_t)(layer * DROPS_OF_A_LAYER + which);
     return (ak_bert_drop){.key = ak_random(run->pass->seed, stream, run->pass->step),
@@ -275,51 +276,93 @@ static void embed(const ak_bert_run *run)
     }
 }
 
+/* run->record->x through the layers first .. end. */
+static void run_layers(const ak_bert_run *run, int first, int end)
+{
+    for (int i = first; i < end; i++)
+        ak_bert_train_layer(run, i);
+}
+
+/* x becomes what enters the first trained layer. */
+static void enter(const ak_bert_run *run)
+{
+    ak_bert_record *r = run->record;
+    size_t size = (size_t)(r->tokens * run->bert->config.hidden) * sizeof *r->x;
+    if (run->tokens->entry) {
+        memcpy(r->x, run->tokens->entry, size);
+    } else {
+        embed(run);
+        run_layers(run, 0, run->bert->first_layer);
+    }
+    if (run->pass->training)
+        memcpy(r->entry, r->x, size);
+}
+
 static void run_texts(const ak_bert_run *run, int pooling, akin_matrix y)
 {
     const int64_t *start = run->tokens->start;
     ak_bert_record *r = run->record;
     int64_t d = run->bert->config.hidden;
-    embed(run);
-    for (int i = 0; i < run->bert->config.layers; i++) {
-        if (run->pass->training && i == run->bert->first_layer)
-            memcpy(r->entry, r->x, (size_t)(r->tokens * d) * sizeof *r->x);
-        ak_bert_train_layer(run, i);
-    }
+    enter(run);
+    run_layers(run, run->bert->first_layer, run->bert->config.layers);
 #pragma omp parallel for schedule(static) if (r->tokens > FEW)
     for (int64_t text = 0; text < run->tokens->texts; text++)
         ak_bert_pool(pooling, r->x + (start[text] - start[0]) * d, start[text + 1] - start[text],
                      run->tokens->skip ? run->tokens->skip[text] : 0, d, y.data + text * y.stride);
 }
 
-/* Texts first .. first + *count: as many as fit into SERVED tokens, at least one. */
-static ak_tokens part_of_texts(const ak_tokens *all, int64_t first)
+/* Texts from `first` on: as many as fit into SERVED tokens, at least one. */
+static ak_tokens part_of_texts(const ak_tokens *all, int64_t first, int64_t d)
 {
     int64_t count = 1;
     while (first + count < all->texts &&
            all->start[first + count + 1] - all->start[first] <= SERVED)
         count++;
-    return (ak_tokens){.texts = count,
-                       .ids = all->ids,
-                       .start = all->start + first,
-                       .skip = all->skip ? all->skip + first : NULL};
+    return (ak_tokens){
+        .texts = count,
+        .ids = all->ids,
+        .start = all->start + first,
+        .skip = all->skip ? all->skip + first : NULL,
+        .entry = all->entry ? all->entry + (all->start[first] - all->start[0]) * d : NULL,
+    };
 }
 
+/* A pass that does not train: the vectors of the texts into y, or (rows not NULL) the stem's
+ * output. */
 static akin_status serve(const ak_bert_train *bert, const akin_pass *pass, const ak_tokens *tokens,
-                         int64_t longest, int pooling, akin_matrix y, akin_error *error)
+                         int64_t longest, int pooling, akin_matrix y, float *rows,
+                         akin_error *error)
 {
-    int64_t all = tokens->start[tokens->texts] - tokens->start[0];
+    int64_t all = tokens->start[tokens->texts] - tokens->start[0], d = bert->config.hidden;
     int64_t most = longest > SERVED ? longest : SERVED;
     ak_bert_record *record;
     AK_TRY(make_record(&record, bert, pass, all < most ? all : most, longest, error));
     for (int64_t first = 0; first < tokens->texts;) {
-        ak_tokens part = part_of_texts(tokens, first);
+        ak_tokens part = part_of_texts(tokens, first, d);
         ak_bert_run run = {bert, pass, &part, record};
+        int64_t row = part.start[0] - tokens->start[0];
         record->tokens = part.start[part.texts] - part.start[0];
-        run_texts(&run, pooling, ak_matrix_rows(y, first, part.texts));
+        if (rows) {
+            enter(&run);
+            memcpy(rows + row * d, record->x, (size_t)(record->tokens * d) * sizeof *rows);
+        } else {
+            run_texts(&run, pooling, ak_matrix_rows(y, first, part.texts));
+        }
         first += part.texts;
     }
     return AKIN_OK;
+}
+
+akin_status ak_bert_train_stem(const ak_bert_train *bert, const akin_pass *pass,
+                               const ak_tokens *tokens, float *rows, akin_error *error)
+{
+    int64_t longest;
+    akin_pass serving = *pass;
+    serving.training = false;
+    AK_TRY(ak_bert_check_tokens(&bert->config, tokens, &longest, error));
+    if (tokens->texts == 0)
+        return AKIN_OK;
+    return serve(bert, &serving, tokens, longest, 0, (akin_matrix){0}, rows, error);
 }
 
 akin_status ak_bert_train_forward(const ak_bert_train *bert, const akin_pass *pass,
@@ -332,7 +375,7 @@ akin_status ak_bert_train_forward(const ak_bert_train *bert, const akin_pass *pa
     if (tokens->texts == 0)
         return AKIN_OK;
     if (!pass->training)
-        return serve(bert, pass, tokens, longest, pooling, y, error);
+        return serve(bert, pass, tokens, longest, pooling, y, NULL, error);
     ak_bert_record *made;
     AK_TRY(make_record(&made, bert, pass, tokens->start[tokens->texts] - tokens->start[0], longest,
                        error));

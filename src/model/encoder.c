@@ -260,6 +260,11 @@ bool ak_encoder_trainable(const akin_encoder *encoder)
     return encoder->type->trainable && encoder->type->trainable(encoder->self);
 }
 
+bool ak_encoder_stem(const akin_encoder *encoder, ak_stem *stem)
+{
+    return encoder->type == &ak_encoder_transformer && ak_transformer_stem(encoder->self, stem);
+}
+
 akin_parameters *ak_encoder_parameters(const akin_encoder *encoder)
 {
     return encoder->type->parameters ? encoder->type->parameters(encoder->self) : NULL;

@@ -45,6 +45,24 @@ char *ak_encoder_describe(const akin_encoder *encoder);
 extern const akin_option ak_encoder_cache_rows[];
 extern const char *const ak_encoder_shared[]; /* these and what else every class has; NULL ends */
 
+/* ---- stems: the frozen lower part of a trainable encoder, whose output is worth keeping ---- */
+
+/* It gives `dim` numbers for every token (or whatever an object falls into). */
+typedef struct ak_stem {
+    int64_t dim;
+    /* Everything its output depends on but the object. */
+    akin_status (*fingerprint)(const void *self, ak_hash *fingerprint, akin_error *error);
+    /* The rows of object i of a collated batch are starts[i] .. starts[i + 1]; starts[0] is 0. */
+    const int64_t *(*starts)(const void *batch);
+    akin_status (*compute)(const void *self, const akin_pass *pass, const void *batch, float *rows,
+                           akin_error *error);
+    /* forward takes these rows instead of computing them; they must live as long as the batch. */
+    void (*give)(void *batch, const float *rows);
+} ak_stem;
+
+/* false: the encoder has none. */
+bool ak_encoder_stem(const akin_encoder *encoder, ak_stem *stem);
+
 /* ---- head.c ---- */
 
 struct akin_head {

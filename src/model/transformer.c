@@ -303,10 +303,9 @@ static akin_status add_weights(ak_hash *hash, const transformer *t, int module, 
     return status;
 }
 
-static akin_status transformer_fingerprint(const void *self, akin_hash *fingerprint,
-                                           akin_error *error)
+/* What is not weights. */
+static akin_status hash_settings(ak_hash *hash, const transformer *t, akin_error *error)
 {
-    const transformer *t = self;
     const ak_sentence_folder *f = &t->folder;
     char epsilon[32];
     ak_double_to_text(f->bert.layer_norm_epsilon, epsilon);
@@ -316,9 +315,17 @@ static akin_status transformer_fingerprint(const void *self, akin_hash *fingerpr
                                (int)f->bert.activation, epsilon, t->prompt);
     if (!settings)
         return ak_fail_memory(error);
-    *fingerprint = ak_hash_combine(ak_hash_text(settings),
-                                   ak_tokenizer_fingerprint(t->tokenizer));
+    *hash = ak_hash_combine(ak_hash_text(settings), ak_tokenizer_fingerprint(t->tokenizer));
     ak_free(settings);
+    return AKIN_OK;
+}
+
+static akin_status transformer_fingerprint(const void *self, akin_hash *fingerprint,
+                                           akin_error *error)
+{
+    const transformer *t = self;
+    const ak_sentence_folder *f = &t->folder;
+    AK_TRY(hash_settings(fingerprint, t, error));
     AK_TRY(add_weights(fingerprint, t, -1, error));
     for (int i = 0; i < f->dense_count; i++) {
         char activation[16];
@@ -475,6 +482,46 @@ static akin_parameters *transformer_parameters(void *self)
 {
     transformer *t = self;
     return t->train ? ak_transformer_train_parameters(t->train) : NULL;
+}
+
+/* ---- stem ---- */
+
+static akin_status stem_fingerprint(const void *self, ak_hash *fingerprint, akin_error *error)
+{
+    const transformer *t = self;
+    const ak_bert_train *bert = ak_transformer_train_stem(t->train);
+    AK_TRY(hash_settings(fingerprint, t, error));
+    *fingerprint = ak_hash_combine(*fingerprint, ak_bert_train_stem_hash(bert));
+    return AKIN_OK;
+}
+
+static const int64_t *stem_starts(const void *batch)
+{
+    return ((const ak_tokens *)batch)->start;
+}
+
+static akin_status stem_compute(const void *self, const akin_pass *pass, const void *batch,
+                                float *rows, akin_error *error)
+{
+    const transformer *t = self;
+    akin_pass own = own_pass(t, pass);
+    return ak_bert_train_stem(ak_transformer_train_stem(t->train), &own, batch, rows, error);
+}
+
+static void stem_give(void *batch, const float *rows)
+{
+    ((ak_tokens *)batch)->entry = rows;
+}
+
+bool ak_transformer_stem(const void *self, ak_stem *stem)
+{
+    const transformer *t = self;
+    *stem = (ak_stem){.dim = t->folder.bert.hidden,
+                      .fingerprint = stem_fingerprint,
+                      .starts = stem_starts,
+                      .compute = stem_compute,
+                      .give = stem_give};
+    return t->train && ak_transformer_train_stem(t->train);
 }
 
 static void transformer_notes(const void *self, char *out, size_t size)

@@ -2,9 +2,12 @@
 #ifndef AK_MODEL_TRANSFORMER_H
 #define AK_MODEL_TRANSFORMER_H
 
-#include "base/base.h"
+#include "model/model.h"
 
 /* The folder its weights came from: the base that a tuned model names. */
 const char *ak_transformer_path(const void *self);
+
+/* See ak_encoder_stem. */
+bool ak_transformer_stem(const void *self, ak_stem *stem);
 
 #endif

@@ -242,6 +242,11 @@ akin_status ak_transformer_train_backward(ak_transformer_train *train, const aki
     return AKIN_OK;
 }
 
+const ak_bert_train *ak_transformer_train_stem(const ak_transformer_train *train)
+{
+    return ak_bert_train_has_stem(train->bert) ? train->bert : NULL;
+}
+
 /* ---- files ---- */
 
 /* The tensors of a Dense module's file, with the values of the parameters. */

@@ -24,6 +24,9 @@ akin_status ak_transformer_train_backward(ak_transformer_train *train, const aki
                                           const ak_tokens *tokens, const void *record,
                                           akin_matrix dy, akin_error *error);
 
+/* See ak_bert_train_stem; NULL: there is none. */
+const ak_bert_train *ak_transformer_train_stem(const ak_transformer_train *train);
+
 /* Are all values still the folder's? */
 bool ak_transformer_train_is_base(const ak_transformer_train *train);
 /* The hash that the file of weights of module -1 (the transformer) or of Dense module i has or

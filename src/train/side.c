@@ -2,11 +2,19 @@
    of a step from them. */
 #include "train/train.h"
 
-static akin_status collate_encoder(const akin_encoder *encoder, const ak_batch *batch, void **out,
+const ak_hash *ak_side_keys(const ak_side *side)
+{
+    return side->table->part_keys ? side->table->part_keys : side->table->keys;
+}
+
+static akin_status collate_encoder(const ak_side *side, int e, const ak_batch *batch, void **out,
                                    akin_error *error)
 {
-    return encoder->type->collate(encoder->self, batch->objects, batch->object_count,
-                                  batch->arena, out, error);
+    const akin_encoder *encoder = side->model->encoders[e].encoder;
+    AK_TRY(encoder->type->collate(encoder->self, batch->objects, batch->object_count, batch->arena,
+                                  out, error));
+    return ak_stems_give(side->stems, e, ak_side_keys(side), batch->labels.content,
+                         batch->object_count, *out, batch->arena, error);
 }
 
 /* A validation set numbers its groups by itself; a loss knows the training set's numbers. */
@@ -42,8 +50,7 @@ static akin_status collate(void *user, ak_batch *batch, akin_error *error)
     for (int e = 0; e < model->encoder_count; e++) {
         input->encoder_batch[e] = NULL;
         if (!side->features || !side->features->rows[e])
-            AK_TRY(collate_encoder(model->encoders[e].encoder, batch, &input->encoder_batch[e],
-                                   error));
+            AK_TRY(collate_encoder(side, e, batch, &input->encoder_batch[e], error));
     }
     batch->collated = input;
     return side->group_map ? renumber_groups(side, batch, error) : AKIN_OK;
@@ -95,6 +102,7 @@ akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *lo
         ak_table_source source = {side->table, side->dataset};
         ak_contents contents = ak_table_contents(&source);
         AK_TRY(ak_features_collect(&side->features, model, &contents, true, error));
+        AK_TRY(ak_stems_collect(&side->stems, model, &contents, error));
     }
     side->reads_objects = !cache || !all_cached(model);
     return ak_loader_prepare(loader, side->table, side->reads_objects, collate, side, error);
@@ -105,6 +113,7 @@ void ak_side_close(ak_side *side)
     if (side->loader)
         ak_loader_stop(side->loader);
     ak_features_free(side->features);
+    ak_stems_free(side->stems);
     ak_table_free(side->table);
     ak_free(side->group_map);
     *side = (ak_side){0};

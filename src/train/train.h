@@ -45,6 +45,7 @@ typedef struct ak_side {
     const akin_dataset *dataset;
     ak_table *table;
     ak_features *features; /* NULL: nothing is cached */
+    ak_stems *stems;       /* NULL: no frozen layers are */
     const ak_negatives *negatives; /* that the batches get besides; NULL: none */
     bool reads_objects;    /* an encoder runs in every step */
     int64_t *group_map;    /* the training set's number of each group; NULL: this is that set */
@@ -61,6 +62,7 @@ typedef struct ak_step_input {
 akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *loader, bool cache,
                          const ak_table *training, akin_error *error);
 void ak_side_close(ak_side *side);
+const ak_hash *ak_side_keys(const ak_side *side); /* contents x encoders: see ak_contents */
 
 /* ---- profile.c: where the time goes ---- */
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define CHUNK 4096 /* contents that go through the head at once */
+#define TEXTS 512  /* through encoders, whose input may be large */
 
 static akin_status validation_loss(akin_training *t, bool base, double *out, akin_error *error)
 {
@@ -32,16 +33,17 @@ static akin_status validation_loss(akin_training *t, bool base, double *out, aki
 
 /* ---- embeddings of every content ---- */
 
-/* Columns of encoders that are not cached, for contents first .. first + y.rows. */
-static akin_status run_encoders(const ak_side *side, const ak_contents *contents, int64_t first,
-                                akin_matrix features, const akin_pass *pass, akin_error *error)
+/* Columns of encoders that are not cached, a row a content. */
+static akin_status run_encoders(const ak_side *side, const ak_contents *contents,
+                                const int64_t *numbers, akin_matrix features,
+                                const akin_pass *pass, akin_error *error)
 {
     const akin_model *model = side->model;
     akin_object *objects = ak_arena_new(pass->arena, akin_object, features.rows);
     if (!objects)
         return ak_fail_memory(error);
     for (int64_t i = 0; i < features.rows; i++)
-        AK_TRY(contents->object(contents->user, first + i, pass->arena, &objects[i], error));
+        AK_TRY(contents->object(contents->user, numbers[i], pass->arena, &objects[i], error));
     for (int e = 0; e < model->encoder_count; e++) {
         const akin_encoder *encoder = model->encoders[e].encoder;
         void *batch, *record;
@@ -49,6 +51,8 @@ static akin_status run_encoders(const ak_side *side, const ak_contents *contents
             continue;
         AK_TRY(encoder->type->collate(encoder->self, objects, features.rows, pass->arena, &batch,
                                       error));
+        AK_TRY(ak_stems_give(side->stems, e, contents->keys, numbers, features.rows, batch,
+                             pass->arena, error));
         AK_TRY(encoder->type->forward(encoder->self, pass, batch,
                                       ak_matrix_columns(features, model->encoders[e].offset,
                                                         akin_encoder_dim(encoder)),
@@ -73,15 +77,16 @@ static akin_status embed_chunk(akin_training *t, const ak_side *side, int64_t fi
     if (side->features)
         ak_features_gather(side->features, numbers, y.rows, features);
     if (side->reads_objects)
-        AK_TRY(run_encoders(side, &contents, first, features, &pass, error));
+        AK_TRY(run_encoders(side, &contents, numbers, features, &pass, error));
     return base ? AKIN_OK : ak_model_head_forward(t->model, &pass, features, y, error);
 }
 
 akin_status ak_side_embed(akin_training *t, const ak_side *side, bool base, akin_matrix y,
                           akin_error *error)
 {
-    for (int64_t i = 0; i < y.rows; i += CHUNK) {
-        int64_t n = y.rows - i < CHUNK ? y.rows - i : CHUNK;
+    int64_t most = side->reads_objects ? TEXTS : CHUNK;
+    for (int64_t i = 0; i < y.rows; i += most) {
+        int64_t n = y.rows - i < most ? y.rows - i : most;
         AK_TRY(ak_check_interrupt(t->context, error));
         AK_TRY(embed_chunk(t, side, i, base, ak_matrix_rows(y, i, n), error));
     }
