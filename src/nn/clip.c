@@ -10,7 +10,7 @@ enum { PARALLEL_FROM = 1 << 15 };
 static void clip_values(akin_parameters *parameters, float limit)
 {
     float *grads = ak_parameters_grads(parameters);
-    int64_t size = ak_parameters_size(parameters);
+    int64_t size = ak_parameters_grad_size(parameters);
 #pragma omp parallel for simd schedule(static) if (size >= PARALLEL_FROM)
     for (int64_t i = 0; i < size; i++) {
         float g = grads[i] > limit ? limit : grads[i];

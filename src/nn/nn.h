@@ -23,11 +23,31 @@ int ak_parameters_count(const akin_parameters *parameters);
    starts on a cache line. */
 int64_t ak_parameters_size(const akin_parameters *parameters);
 float *ak_parameters_values(const akin_parameters *parameters); /* 64-byte aligned */
-float *ak_parameters_grads(const akin_parameters *parameters);  /* NULL before train */
+float *ak_parameters_grads(const akin_parameters *parameters);  /* grad_size; NULL before train */
 void ak_parameters_zero_grads(akin_parameters *parameters);
 /* Euclidean norm of all gradients, in double, in a fixed order. */
 double ak_parameters_grad_norm(const akin_parameters *parameters);
 void ak_parameters_scale_grads(akin_parameters *parameters, float factor);
+
+/* Tables: large parameters of which a step reads few rows. They are the last ones in the block of
+   values; only touched rows have gradients, behind the dense ones, and only these are updated. Never
+   decayed; the parameter's `grad` stays NULL. */
+akin_status ak_parameters_add_table(akin_parameters *parameters, int *number, const char *name,
+                                    int64_t rows, int64_t columns, akin_init init, double constant,
+                                    akin_error *error);
+int64_t ak_parameters_dense(const akin_parameters *parameters);     /* floats before the tables */
+int64_t ak_parameters_grad_size(const akin_parameters *parameters); /* floats of gradients now */
+/* grads[i]: where the gradient of rows[i] is to be added; where fresh[i], written, since it holds
+   nothing yet. rows: distinct. */
+void ak_parameters_touch(akin_parameters *parameters, int number, const int32_t *rows,
+                         int64_t count, float **grads, bool *fresh);
+typedef struct ak_touched {
+    int32_t parameter, row;
+    int64_t value, grad; /* where they are in their blocks */
+} ak_touched;
+/* Since gradients were zeroed, in the order of touching. */
+const ak_touched *ak_parameters_touched(const akin_parameters *parameters, int64_t *count);
+void ak_parameters_forget(akin_parameters *parameters); /* touched rows have no gradient any more */
 
 /* ---- matrix.c ---- */
 
@@ -72,6 +92,27 @@ void ak_dropout(akin_matrix x, akin_matrix y, double p, const akin_pass *pass, u
 /* *y = x itself where nothing is dropped, else a dropped copy in the pass's arena. */
 akin_status ak_dropout_new(akin_matrix *y, akin_matrix x, double p, const akin_pass *pass,
                            uint64_t stream, akin_error *error);
+
+/* ---- bags.c: y_i = the mean of some rows of a table, 0 of none ---- */
+
+typedef struct ak_bags {
+    int64_t count;        /* bags */
+    const int64_t *start; /* count + 1 */
+    const int32_t *rows;  /* of bag i: start[i] .. start[i + 1] - 1 */
+    /* The list turned round, for backward: which bags use a row, a bag as often as it does. */
+    int64_t distinct;
+    const int32_t *row;       /* distinct, in the order of appearance */
+    const int64_t *use_start; /* distinct + 1 */
+    const int32_t *use;       /* bags of row n: use_start[n] .. use_start[n + 1] - 1 */
+} ak_bags;
+
+/* table: rows of d floats. */
+void ak_bag_mean(const float *table, const int32_t *rows, int64_t count, float *y, int64_t d);
+void ak_bags_forward(const ak_bags *bags, const float *table, akin_matrix y);
+akin_status ak_bags_turn(ak_bags *bags, int64_t table_rows, akin_arena *arena, akin_error *error);
+/* Adds to the gradients of the table `number`. The bags must have been turned. */
+akin_status ak_bags_backward(const ak_bags *bags, akin_matrix dy, akin_parameters *parameters,
+                             int number, akin_arena *arena, akin_error *error);
 
 /* ---- distances.c, distances_backward.c (maths.md): aligned rows and matrices ---- */
 

@@ -2,13 +2,16 @@
    (Kingma and Ba, 2015; weight decay is added to the gradient) and AdamW (Loshchilov and Hutter,
    2019; weight decay shrinks the value).
 
-   One pass over the block reads value, gradient and moments and writes all of them, the gradient as
-   zero for the next step. Segments of at most 4096 floats of one parameter are what threads share;
-   no element depends on another, so the bits do not depend on the threads. */
+   One pass over the block reads value, gradient and moments and writes all of them; the gradient is
+   then zero for the next step. Segments of at most 4096 floats of one parameter are what threads
+   share; no element depends on another, so the bits do not depend on the threads. Of tables only the
+   rows that have gradients are updated, as torch.optim.SparseAdam does: the moments of other rows
+   wait. */
 #include "nn/nn.h"
 
 #include <fnmatch.h>
 #include <math.h>
+#include <string.h>
 
 enum { SEGMENT = 4096, PARALLEL_FROM = 1 << 15, MAX_STATES = 2 };
 
@@ -39,6 +42,8 @@ static akin_status make_segments(ak_optimizer *optimizer, akin_error *error)
     for (int p = 0; p < ak_parameters_count(optimizer->parameters); p++) {
         const akin_parameter *parameter = akin_parameters_get(optimizer->parameters, p);
         int64_t start = parameter->value - values, size = parameter->rows * parameter->columns;
+        if (start >= ak_parameters_dense(optimizer->parameters))
+            continue; /* a table */
         for (int64_t first = 0; first < size; first += SEGMENT) {
             AK_TRY(ak_grow(&optimizer->segments, optimizer->segment_count, &capacity,
                            sizeof(segment), error));
@@ -73,9 +78,10 @@ static akin_status open_optimizer(ak_optimizer *optimizer, akin_error *error)
     AK_TRY(make_rates(optimizer, error));
     size_t size = (size_t)ak_parameters_size(optimizer->parameters);
     for (int s = 0; s < optimizer->states; s++) {
-        optimizer->state[s] = ak_calloc(size, sizeof(float));
+        optimizer->state[s] = ak_alloc_large(size * sizeof(float));
         if (!optimizer->state[s])
             return ak_fail_memory(error);
+        memset(optimizer->state[s], 0, size * sizeof(float));
     }
     return AKIN_OK;
 }
@@ -162,25 +168,22 @@ typedef struct update {
     float epsilon;
 } update;
 
-AK_KERNEL static void sgd(update u, float *restrict value, float *restrict grad, int64_t n)
+AK_KERNEL static void sgd(update u, float *restrict value, const float *restrict grad, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n; i++)
         value[i] -= u.lr * (grad[i] + u.decay * value[i]);
-        grad[i] = 0;
-    }
 }
 
-AK_KERNEL static void sgd_momentum(update u, float *restrict value, float *restrict grad,
+AK_KERNEL static void sgd_momentum(update u, float *restrict value, const float *restrict grad,
                                    float *restrict momentum, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         momentum[i] = u.momentum * momentum[i] + (grad[i] + u.decay * value[i]);
         value[i] -= u.lr * momentum[i];
-        grad[i] = 0;
     }
 }
 
-AK_KERNEL static void adam(update u, float *restrict value, float *restrict grad,
+AK_KERNEL static void adam(update u, float *restrict value, const float *restrict grad,
                            float *restrict first, float *restrict second, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -190,7 +193,6 @@ AK_KERNEL static void adam(update u, float *restrict value, float *restrict grad
         value[i] = value[i] * u.shrink - u.lr * m / (sqrtf(v) * u.root + u.epsilon);
         first[i] = m;
         second[i] = v;
-        grad[i] = 0;
     }
 }
 
@@ -220,19 +222,38 @@ static update make_update(const akin_optimizer_options *o, const rates *own, dou
     return u;
 }
 
-static void run_segment(const ak_optimizer *optimizer, const segment *s, const update *u)
+/* value, grad: where `count` floats are in their blocks. */
+static void run_floats(const ak_optimizer *optimizer, int64_t value_at, int64_t grad_at,
+                       int64_t count, const update *u)
 {
-    float *value = ak_parameters_values(optimizer->parameters) + s->first;
-    float *grad = ak_parameters_grads(optimizer->parameters) + s->first;
+    float *value = ak_parameters_values(optimizer->parameters) + value_at;
+    const float *grad = ak_parameters_grads(optimizer->parameters) + grad_at;
     if (!optimizer->states) {
-        sgd(*u, value, grad, s->count);
+        sgd(*u, value, grad, count);
         return;
     }
-    float *first = optimizer->state[0] + s->first;
+    float *first = optimizer->state[0] + value_at;
     if (optimizer->states == 1)
-        sgd_momentum(*u, value, grad, first, s->count);
+        sgd_momentum(*u, value, grad, first, count);
     else
-        adam(*u, value, grad, first, optimizer->state[1] + s->first, s->count);
+        adam(*u, value, grad, first, optimizer->state[1] + value_at, count);
+}
+
+static void run_rows(const ak_optimizer *optimizer, double lr, int64_t step)
+{
+    int64_t count;
+    const ak_touched *touched = ak_parameters_touched(optimizer->parameters, &count);
+    for (int64_t first = 0, end = 0; first < count; first = end) { /* a table's rows are together */
+        int number = touched[first].parameter;
+        int64_t columns = akin_parameters_get(optimizer->parameters, number)->columns;
+        update u = make_update(&optimizer->options, &optimizer->rates[number], lr, step);
+        while (end < count && touched[end].parameter == number)
+            end++;
+#pragma omp parallel for schedule(static) if ((end - first) * columns >= PARALLEL_FROM)
+        for (int64_t i = first; i < end; i++)
+            run_floats(optimizer, touched[i].value, touched[i].grad, columns, &u);
+    }
+    ak_parameters_forget(optimizer->parameters);
 }
 
 double ak_optimizer_step(ak_optimizer *optimizer, int64_t step, int64_t total_steps)
@@ -240,12 +261,15 @@ double ak_optimizer_step(ak_optimizer *optimizer, int64_t step, int64_t total_st
     double lr = ak_schedule_lr(&optimizer->options, step, total_steps);
     ak_clip_grads(&optimizer->parameters, 1, optimizer->options.clip_value,
                   optimizer->options.clip_norm);
-    int64_t size = ak_parameters_size(optimizer->parameters);
+    int64_t size = ak_parameters_dense(optimizer->parameters);
 #pragma omp parallel for schedule(static) if (size >= PARALLEL_FROM)
     for (int64_t i = 0; i < optimizer->segment_count; i++) {
         const segment *s = &optimizer->segments[i];
         update u = make_update(&optimizer->options, &optimizer->rates[s->parameter], lr, step);
-        run_segment(optimizer, s, &u);
+        run_floats(optimizer, s->first, s->first, s->count, &u);
+        memset(ak_parameters_grads(optimizer->parameters) + s->first, 0,
+               (size_t)s->count * sizeof(float));
     }
+    run_rows(optimizer, lr, step);
     return lr;
 }
