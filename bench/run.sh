@@ -42,3 +42,5 @@ done
 show "$build/bench/bench_head"
 show "$build/bench/bench_losses"
 show "$build/bench/bench_search"
+show "$build/bench/bench_static"
+show "$build/bench/bench_static" '{}' "$build/demo/short.txt"

@@ -1,4 +1,4 @@
-/* akin train RECIPE | akin train PAIRS.jsonl --encoder FOLDER */
+/* akin train RECIPE | akin train PAIRS.jsonl [--encoder FOLDER] */
 #include "cli.h"
 
 #include <stdlib.h>
@@ -20,7 +20,9 @@ static struct poptOption rows[] = {
     {"resume", 0, POPT_ARG_STRING, &options.resume, 0,
      "go on from the checkpoint in this folder (OUTPUT.checkpoint of the stopped run)", "FOLDER"},
     {"encoder", 'e', POPT_ARG_STRING, &options.encoder, 0,
-     "without a recipe: the sentence-transformers folder to tune on top of", "FOLDER"},
+     "without a recipe: the sentence-transformers folder to tune on top of (default: none, a model of "
+     "n-grams learns from the data alone)",
+     "FOLDER"},
     {"samples", 0, POPT_ARG_STRING, &options.samples, 0,
      "without a recipe: pairs or groups (default: pairs)", "KIND"},
     {"fields", 0, POPT_ARG_STRING, &options.fields, 0,
@@ -82,13 +84,28 @@ static akin_status too_many_sets(akin_error *error)
     return AKIN_ERR_ARGUMENT;
 }
 
+/* Without one there is nothing to keep: n-grams learn from the data alone. A head on top of them
+   would add nothing but ways to learn the data by heart, which its dropout hinders. */
+static void assign_encoder(assignments *list)
+{
+    static const char *const usual[] = {"encoders.text.type=ngrams", "head.type=empty",
+                                        "head.dropout=0.3"};
+    if (options.encoder) {
+        assign(list, "encoders.text.path", options.encoder);
+        return;
+    }
+    for (int i = 0; i < 3; i++)
+        list->text[list->count++] = usual[i];
+    cli_say("without --encoder a model of n-grams learns from the data alone (akin list encoders)");
+}
+
 static akin_status open_recipe(akin_recipe **recipe, akin_context *context, const char *path,
                                assignments *list, akin_error *error)
 {
     akin_status status = AKIN_OK;
     if (!is_recipe(path)) {
         assign(list, "data.train", path);
-        assign(list, "encoders.text.path", options.encoder);
+        assign_encoder(list);
         if (options.samples)
             assign(list, "data.samples", options.samples);
         status = assign_fields(list, error);
@@ -219,9 +236,6 @@ static int run(akin_context *context, const char **arguments, int count)
     akin_error error = {0};
     if (count != 1)
         return cli_usage("train", "train wants one recipe or data file, found %d arguments", count);
-    if (!is_recipe(arguments[0]) && !options.encoder)
-        return cli_usage("train", "%s is no recipe (.yaml), and without one --encoder is needed",
-                         arguments[0]);
     char *output = options.output ? strdup(options.output) : default_output(arguments[0]);
     char *checkpoint = output ? checkpoint_folder(output) : NULL;
     if (!checkpoint)

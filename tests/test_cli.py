@@ -89,7 +89,6 @@ def wrong_usage():
         (["frob"], 'there is no command "frob"'),
         (["train"], "found 0 arguments"),
         (["train", "a.yaml", "b.yaml"], "found 2 arguments"),
-        (["train", "pairs.jsonl"], "--encoder is needed"),
         (["train", "--frob"], "--frob: unknown option"),
         (["evaluate"], "found 0 arguments"),
         (["evaluate", "tiny"], "--data is missing"),
@@ -195,6 +194,20 @@ def a_recipe_and_sets():
     pathlib.Path("r/bad.yaml").write_text("data: {train: a.jsonl\nhead: [\n")
     akin("train", "r/bad.yaml", "-o", "x", status=1, says="bad.yaml:")
     assert not os.path.exists("x")
+
+
+@case
+def train_without_an_encoder():
+    out, err = akin("train", "pairs.jsonl", "--output", "grams", "--set", "train.epochs=3",
+                    says="a model of n-grams learns from the data alone")
+    assert out == "grams\n" and "epoch 0 (base)" in err, err
+    described = json.loads(pathlib.Path("grams/akin.json").read_text())
+    assert described["encoders"]["text"]["type"] == "ngrams", described
+    assert described["head"]["type"] == "empty" and described["base"] is None, described
+    akin("encode", "grams", "pairs.jsonl", "--field", "a", "-o", "grams.npy")
+    header, data = read_npy("grams.npy")
+    assert len(data) == 4 * 256 * len(PAIRS), header
+    assert akin("search", "grams", "pairs.jsonl", "--field", "b", "-k", "1", "red cat")[0]
 
 
 @case

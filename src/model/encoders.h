@@ -5,6 +5,7 @@
 
 #include "base/base.h"
 
+extern const akin_encoder_class ak_encoder_ngrams;
 extern const akin_encoder_class ak_encoder_transformer;
 extern const akin_encoder_class ak_encoder_vectors;
 
