@@ -40,6 +40,7 @@ static char folder[64], path[128];
 static char names[TENSORS][96];
 static ak_tensor tensors[TENSORS];
 static int tensor_count;
+static int64_t first_position; /* 2: a RoBERTa */
 
 static void add_tensor(const char *prefix, const char *stem, const char *end, int64_t rows,
                        int64_t columns)
@@ -84,7 +85,7 @@ static void make_tensors(const char *prefix)
     };
     tensor_count = 0;
     add_tensor(prefix, "embeddings.word_embeddings", "weight", WORDS, D);
-    add_tensor(prefix, "embeddings.position_embeddings", "weight", PLACES, D);
+    add_tensor(prefix, "embeddings.position_embeddings", "weight", first_position + PLACES, D);
     add_tensor(prefix, "embeddings.token_type_embeddings", "weight", 2, D);
     add_pair(prefix, "embeddings.LayerNorm", D, 0);
     for (int layer = 0; layer < LAYERS; layer++)
@@ -108,7 +109,9 @@ static akin_status make_bert(ak_bert **out, akin_precision precision, akin_error
     akin_status status = ak_safetensors_open(&file, path, error);
     if (status)
         return status;
-    status = ak_bert_create(out, &config, file, path, precision, error);
+    ak_bert_config here = config;
+    here.first_position = first_position;
+    status = ak_bert_create(out, &here, file, path, precision, error);
     ak_safetensors_free(file); /* the model does not need it any more */
     return status;
 }
@@ -209,7 +212,8 @@ static void plain_forward(const int32_t *ids, int64_t n, double *x)
     enum { MOST = PLACES };
     static double q[MOST * D], k[MOST * D], v[MOST * D], y[MOST * D], wide[MOST * WIDE];
     const float *words = find("embeddings.word_embeddings", "weight");
-    const float *places = find("embeddings.position_embeddings", "weight");
+    const float *places =
+        (const float *)find("embeddings.position_embeddings", "weight") + first_position * D;
     const float *types = find("embeddings.token_type_embeddings", "weight");
     char stem[96];
     for (int64_t i = 0; i < n * D; i++)
@@ -310,6 +314,18 @@ static void test_values(void **state)
     check_values(AKIN_BF16, 0.15); /* inputs have 8 bits; the values are about 1 */
 }
 
+static void test_positions_behind_padding(void **state)
+{
+    (void)state;
+    free_tensors();
+    first_position = 2;
+    write_file("", 0);
+    check_values(AKIN_F32, 3e-5);
+    free_tensors();
+    first_position = 0;
+    write_file("", 0);
+}
+
 static void check_bits(akin_precision precision)
 {
     static float one[WIDTH], some[TEXTS * WIDTH];
@@ -402,10 +418,13 @@ static void test_names(void **state)
     akin_error error;
     ak_bert *bert;
     free_tensors();
-    write_file("bert.", 0); /* as a checkpoint of a task on top of BERT names them */
-    assert_int_equal(make_bert(&bert, AKIN_F32, &error), AKIN_OK);
-    ak_bert_free(bert);
-    free_tensors();
+    static const char *const prefixes[] = {"bert.", "roberta."};
+    for (int i = 0; i < 2; i++) { /* as checkpoints of a task on top name them */
+        write_file(prefixes[i], 0);
+        assert_int_equal(make_bert(&bert, AKIN_F32, &error), AKIN_OK);
+        ak_bert_free(bert);
+        free_tensors();
+    }
     write_file("", 20);
     assert_int_equal(make_bert(&bert, AKIN_F32, &error), AKIN_ERR_FORMAT);
     assert_null(bert);
@@ -418,6 +437,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_positions_behind_padding),
         cmocka_unit_test(test_bits),
         cmocka_unit_test(test_steady_state_allocates_nothing),
         cmocka_unit_test(test_without_memory),

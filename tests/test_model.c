@@ -259,7 +259,7 @@ static const struct {
      "1_Pooling"},
     {"encoders/text/config.json", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3",
      AKIN_ERR_FORMAT, "encoder.layer.2"},
-    {"encoders/text/config.json", "\"bert\"", "\"roberta\"", AKIN_ERR_UNSUPPORTED, "roberta"},
+    {"encoders/text/config.json", "\"bert\"", "\"gpt2\"", AKIN_ERR_UNSUPPORTED, "gpt2"},
     {"encoders/text/config.json", "\"gelu\"", "\"mish\"", AKIN_ERR_UNSUPPORTED, "mish"},
     {"encoders/text/config.json", "\"num_attention_heads\": 2", "\"num_attention_heads\": 3",
      AKIN_ERR_FORMAT, "num_attention_heads"},

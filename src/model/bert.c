@@ -7,10 +7,22 @@
 /* Where tensors come from, and how they are named there. */
 typedef struct source {
     const ak_safetensors *file;
-    const char *prefix; /* "" or "bert." */
+    const char *prefix; /* see ak_bert_prefix */
     akin_arena *arena;  /* for tensors that are not float32 */
     char *place;        /* of the next packed matrix */
 } source;
+
+const char *ak_bert_prefix(const ak_safetensors *weights)
+{
+    static const char *const prefixes[] = {"bert.", "roberta."};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%sembeddings.word_embeddings.weight", prefixes[i]);
+        if (ak_safetensors_find(weights, name))
+            return prefixes[i];
+    }
+    return "";
+}
 
 /* The tensor prefix + stem + "." + end as floats, rows x columns (columns 0: a vector). */
 static akin_status find_floats(const float **out, const source *from, const char *stem,
@@ -84,7 +96,7 @@ static akin_status load_embeddings(ak_bert *bert, const source *from, akin_error
     AK_TRY(find_floats(&bert->words, from, "embeddings.word_embeddings", "weight", c->vocabulary,
                        c->hidden, error));
     AK_TRY(find_floats(&bert->places, from, "embeddings.position_embeddings", "weight",
-                       c->positions, c->hidden, error));
+                       c->first_position + c->positions, c->hidden, error));
     AK_TRY(find_floats(&bert->types, from, "embeddings.token_type_embeddings", "weight", c->types,
                        c->hidden, error));
     return find_norm(&bert->norm, from, "embeddings.LayerNorm", c->hidden, error);
@@ -102,10 +114,7 @@ static akin_status check_config(const ak_bert_config *c, const char *name, akin_
 
 static akin_status load(ak_bert *bert, const ak_safetensors *weights, akin_error *error)
 {
-    source from = {.file = weights, .prefix = "", .arena = bert->arena};
-    if (!ak_safetensors_find(weights, "embeddings.word_embeddings.weight") &&
-        ak_safetensors_find(weights, "bert.embeddings.word_embeddings.weight"))
-        from.prefix = "bert.";
+    source from = {.file = weights, .prefix = ak_bert_prefix(weights), .arena = bert->arena};
     AK_TRY(load_embeddings(bert, &from, error));
     int64_t d = bert->config.hidden, wide = bert->config.intermediate;
     size_t square = ak_packed_size(d, d, bert->precision);

@@ -10,6 +10,7 @@
 
 typedef struct ak_bert_config {
     int64_t vocabulary, hidden, intermediate, positions, types;
+    int64_t first_position; /* row of a text's first token in the table: 0; RoBERTa: behind padding */
     int layers, heads;
     double layer_norm_epsilon;
     ak_activation activation;
@@ -38,7 +39,7 @@ typedef struct ak_tokens {
 typedef struct ak_bert ak_bert;
 
 /* Packs the weights. `name` is what messages call the file; tensors are looked up as they are and
-   with the prefix "bert."; missing tensors and wrong shapes are named. */
+   with the prefixes "bert." and "roberta."; missing tensors and wrong shapes are named. */
 akin_status ak_bert_create(ak_bert **out, const ak_bert_config *config,
                            const ak_safetensors *weights, const char *name,
                            akin_precision precision, akin_error *error);

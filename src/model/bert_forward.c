@@ -245,8 +245,8 @@ static void embed_rows(const team *m, int64_t first, int64_t last)
         int64_t begin = from > first ? from : first, end = to < last ? to : last;
         if (begin < end)
             ak_embed_rows(bert->words, tokens->ids + start[0] + begin,
-                          bert->places + (begin - from) * d, NULL, bert->types, end - begin, d,
-                          m->b.x + begin * d);
+                          bert->places + (bert->config.first_position + begin - from) * d, NULL,
+                          bert->types, end - begin, d, m->b.x + begin * d);
     }
     float *x = m->b.x + first * d;
     ak_layer_norm(x, NULL, bert->norm.gain, bert->norm.shift,

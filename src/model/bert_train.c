@@ -47,7 +47,7 @@ static int64_t size_of(const ak_bert_config *c, extent which)
                              [HIDDEN] = c->hidden,
                              [INTERMEDIATE] = c->intermediate,
                              [VOCABULARY] = c->vocabulary,
-                             [POSITIONS] = c->positions,
+                             [POSITIONS] = c->first_position + c->positions,
                              [KINDS] = c->types};
     return sizes[which];
 }
@@ -97,7 +97,7 @@ static bool has_prefix(const char *text, const char *prefix)
 static bool is_beside(const char *name)
 {
     return has_prefix(name, "pooler.") || has_prefix(name, "cls.") ||
-           strcmp(name, "embeddings.position_ids") == 0;
+           has_prefix(name, "lm_head.") || strcmp(name, "embeddings.position_ids") == 0;
 }
 
 static akin_status check_extra(const ak_bert_train *bert, const char *prefix, akin_error *error)
@@ -118,10 +118,7 @@ static akin_status check_extra(const ak_bert_train *bert, const char *prefix, ak
 
 static akin_status find_weights(ak_bert_train *bert, akin_error *error)
 {
-    const char *prefix = "";
-    if (!ak_safetensors_find(bert->mapping, tables[WORDS].name) &&
-        ak_safetensors_find(bert->mapping, "bert.embeddings.word_embeddings.weight"))
-        prefix = "bert.";
+    const char *prefix = ak_bert_prefix(bert->mapping);
     for (int i = 0; i < bert->count; i++)
         AK_TRY(find_weight(bert, i, prefix, error));
     return check_extra(bert, prefix, error);

@@ -216,7 +216,7 @@ static void embeddings_backward(const ak_bert_run *run)
     int32_t *places = (int32_t *)r->z;
     for (int64_t text = 0; text < run->tokens->texts; text++)
         for (int64_t i = start[text]; i < start[text + 1]; i++)
-            places[i - start[0]] = (int32_t)(i - start[text]);
+            places[i - start[0]] = (int32_t)(run->bert->config.first_position + i - start[text]);
     add_rows(run, &w[PLACES], places);
 }
 

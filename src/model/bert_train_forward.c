@@ -261,13 +261,14 @@ static void embed(const ak_bert_run *run)
     const int64_t *start = run->tokens->start;
     ak_bert_record *r = run->record;
     int64_t d = bert->config.hidden;
+    const float *places = w[PLACES].value + bert->config.first_position * d;
     ak_bert_drop drop = ak_bert_drop_of(run, -1, DROPS_OF_A_LAYER + DROP_EMBEDDINGS);
 #pragma omp parallel for schedule(static) if (r->tokens > FEW)
     for (int64_t text = 0; text < run->tokens->texts; text++) {
         int64_t row = start[text] - start[0], n = start[text + 1] - start[text];
         float *x = r->x + row * d;
-        ak_embed_rows(w[WORDS].value, run->tokens->ids + start[text], w[PLACES].value, NULL,
-                      w[TYPES].value, n, d, x);
+        ak_embed_rows(w[WORDS].value, run->tokens->ids + start[text], places, NULL, w[TYPES].value,
+                      n, d, x);
         ak_layer_norm_train(x, NULL, w[EMBED_GAIN].value, w[EMBED_SHIFT].value,
                             (float)bert->config.layer_norm_epsilon, n, d, r->normal + row * d,
                             r->factors + row, x);

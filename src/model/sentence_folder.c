@@ -43,10 +43,10 @@ static akin_status read_activation(ak_activation *out, const char *name, const c
         const char *name;
         ak_activation activation;
     } known[] = {
-        {"gelu", AK_GELU},          {"gelu_new", AK_GELU_TANH}, {"gelu_pytorch_tanh", AK_GELU_TANH},
-        {"relu", AK_RELU},          {"silu", AK_SILU},          {"swish", AK_SILU},
-        {"tanh", AK_TANH},          {"Tanh", AK_TANH},          {"Identity", AK_NO_ACTIVATION},
-        {"ReLU", AK_RELU},          {"GELU", AK_GELU},          {"SiLU", AK_SILU},
+        {"gelu", AK_GELU},       {"gelu_new", AK_GELU_TANH}, {"gelu_pytorch_tanh", AK_GELU_TANH},
+        {"relu", AK_RELU},       {"silu", AK_SILU},          {"swish", AK_SILU},
+        {"tanh", AK_TANH},       {"Tanh", AK_TANH},          {"Identity", AK_NO_ACTIVATION},
+        {"ReLU", AK_RELU},       {"GELU", AK_GELU},          {"SiLU", AK_SILU},
         {"Sigmoid", AK_SIGMOID},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -58,19 +58,43 @@ static akin_status read_activation(ak_activation *out, const char *name, const c
                    folder, name);
 }
 
+/* RoBERTa (Liu et al., 2019) is a BERT whose positions begin behind the padding's. */
+static bool is_roberta(const char *family)
+{
+    return !strcmp(family, "roberta") || !strcmp(family, "xlm-roberta") ||
+           !strcmp(family, "camembert");
+}
+
 static akin_status check_family(const ak_value *config, const char *folder, akin_error *error)
 {
     const char *family = ak_value_get_string(config, "model_type", "bert");
     const char *position = ak_value_get_string(config, "position_embedding_type", "absolute");
-    if (strcmp(family, "bert") != 0)
+    if (strcmp(family, "bert") != 0 && !is_roberta(family))
         return ak_fail(error, AKIN_ERR_UNSUPPORTED,
-                       "%s/config.json: model_type \"%s\" is not supported, expected \"bert\"",
+                       "%s/config.json: model_type \"%s\" is not supported, expected \"bert\" or "
+                       "\"roberta\"",
                        folder, family);
     if (strcmp(position, "absolute") != 0)
         return ak_fail(error, AKIN_ERR_UNSUPPORTED,
                        "%s/config.json: position_embedding_type \"%s\" is not supported, expected "
                        "\"absolute\"",
                        folder, position);
+    return AKIN_OK;
+}
+
+static akin_status read_positions(ak_bert_config *bert, const ak_value *config, const char *folder,
+                                  akin_error *error)
+{
+    int64_t rows;
+    AK_TRY(need_count(&rows, config, "max_position_embeddings", folder, error));
+    if (is_roberta(ak_value_get_string(config, "model_type", "bert")))
+        bert->first_position = ak_value_get_int(config, "pad_token_id", 1) + 1;
+    if (bert->first_position < 0 || bert->first_position >= rows)
+        return ak_fail(error, AKIN_ERR_FORMAT,
+                       "%s/config.json: pad_token_id %lld, expected less than "
+                       "max_position_embeddings, %lld",
+                       folder, (long long)bert->first_position - 1, (long long)rows);
+    bert->positions = rows - bert->first_position;
     return AKIN_OK;
 }
 
@@ -83,13 +107,14 @@ static akin_status read_bert(ak_sentence_folder *out, const ak_value *config, ak
     AK_TRY(need_count(&bert->vocabulary, config, "vocab_size", folder, error));
     AK_TRY(need_count(&bert->hidden, config, "hidden_size", folder, error));
     AK_TRY(need_count(&bert->intermediate, config, "intermediate_size", folder, error));
-    AK_TRY(need_count(&bert->positions, config, "max_position_embeddings", folder, error));
+    AK_TRY(read_positions(bert, config, folder, error));
     AK_TRY(need_count(&layers, config, "num_hidden_layers", folder, error));
     AK_TRY(need_count(&heads, config, "num_attention_heads", folder, error));
     if (bert->hidden % heads)
-        return ak_fail(error, AKIN_ERR_FORMAT,
-                       "%s/config.json: hidden_size %lld is no multiple of num_attention_heads %lld",
-                       folder, (long long)bert->hidden, (long long)heads);
+        return ak_fail(
+            error, AKIN_ERR_FORMAT,
+            "%s/config.json: hidden_size %lld is no multiple of num_attention_heads %lld", folder,
+            (long long)bert->hidden, (long long)heads);
     bert->types = ak_value_get_int(config, "type_vocab_size", 2);
     bert->layers = (int)layers;
     bert->heads = (int)heads;
@@ -100,12 +125,13 @@ static akin_status read_bert(ak_sentence_folder *out, const ak_value *config, ak
                            folder, error);
 }
 
-/* sentence_bert_config.json, else the tokenizer's own limit, never more than there are positions. */
+/* sentence_bert_config.json, else the tokenizer's own limit, never more than there are positions.
+ */
 static akin_status read_max_length(ak_sentence_folder *out, akin_arena *arena, akin_error *error)
 {
     const ak_value *sentence, *tokenizer;
-    AK_TRY(read_json(&sentence, arena, out->transformer, "sentence_bert_config.json", false,
-                     error));
+    AK_TRY(
+        read_json(&sentence, arena, out->transformer, "sentence_bert_config.json", false, error));
     AK_TRY(read_json(&tokenizer, arena, out->transformer, "tokenizer_config.json", false, error));
     double length = ak_value_get_number(sentence, "max_seq_length", 0);
     if (length < 1)
@@ -200,8 +226,8 @@ static akin_status read_dense(ak_sentence_folder *out, akin_arena *arena, const 
     if (ak_value_get_bool(config, "use_residual", false))
         return ak_fail(error, AKIN_ERR_UNSUPPORTED,
                        "%s/config.json: a Dense module with use_residual is not supported", folder);
-    const char *name = ak_value_get_string(config, "activation_function",
-                                           "torch.nn.modules.activation.Tanh");
+    const char *name =
+        ak_value_get_string(config, "activation_function", "torch.nn.modules.activation.Tanh");
     const char *last = strrchr(name, '.');
     AK_TRY(read_activation(&dense->activation, last ? last + 1 : name, folder, error));
     out->dense_count++;
@@ -253,8 +279,8 @@ static akin_status find_transformer(ak_sentence_folder *out, const ak_value *mod
     return out->module && out->transformer ? AKIN_OK : ak_fail_memory(error);
 }
 
-static akin_status read_modules(ak_sentence_folder *out, akin_arena *arena,
-                                const ak_value *modules, const char *folder, akin_error *error)
+static akin_status read_modules(ak_sentence_folder *out, akin_arena *arena, const ak_value *modules,
+                                const char *folder, akin_error *error)
 {
     const ak_value *module = modules && modules->first ? modules->first->next : NULL;
     for (; module; module = module->next) {
@@ -264,8 +290,8 @@ static akin_status read_modules(ak_sentence_folder *out, akin_arena *arena,
             return ak_fail(error, AKIN_ERR_FORMAT,
                            "%s/modules.json: a module without \"path\" or \"type\"", folder);
         char *place = ak_path_join(folder, path);
-        akin_status status = place ? read_module(out, arena, type, place, path, error)
-                                   : ak_fail_memory(error);
+        akin_status status =
+            place ? read_module(out, arena, type, place, path, error) : ak_fail_memory(error);
         ak_free(place);
         AK_TRY(status);
     }
