@@ -18,7 +18,9 @@ static struct poptOption rows[] = {
      "the model directory to write (default: the recipe's or file's name and -model)", "FOLDER"},
     {"force", 'f', POPT_ARG_NONE, &options.force, 0, "replace an existing output", NULL},
     {"resume", 0, POPT_ARG_STRING, &options.resume, 0,
-     "go on from the checkpoint in this folder (OUTPUT.checkpoint of the stopped run)", "FOLDER"},
+     "go on from the checkpoint in this folder (OUTPUT.checkpoint of the stopped run), or from a copy "
+     "in it",
+     "FOLDER"},
     {"encoder", 'e', POPT_ARG_STRING, &options.encoder, 0,
      "without a recipe: the sentence-transformers folder to tune on top of (default: none, a model of "
      "n-grams learns from the data alone)",
@@ -153,15 +155,21 @@ static char *checkpoint_folder(const char *output)
     return name;
 }
 
-static void remove_checkpoint(const char *folder)
+/* Copies that the run was told to keep stay. */
+static void remove_checkpoint(const char *place)
 {
-    size_t size = strlen(folder) + 32;
+    size_t length = strlen(place), size = length + 32;
+    if (cli_has_suffix(place, ".safetensors")) /* resumed from a copy: its folder */
+        while (length && place[length - 1] != '/')
+            length--;
     char *file = malloc(size);
     if (!file)
         return;
-    snprintf(file, size, "%s/checkpoint.safetensors", folder);
+    snprintf(file, size, "%.*s/checkpoint.safetensors", length ? (int)length : 1,
+             length ? place : ".");
     unlink(file);
-    rmdir(folder);
+    *strrchr(file, '/') = 0;
+    rmdir(file);
     free(file);
 }
 

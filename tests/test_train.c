@@ -331,7 +331,8 @@ static void test_bad_calls(void **state)
     static const char *const told_of[] = {
         "checkpoint", "monitor", "17 callbacks", "\"epochs\" is -4, must be between 1 and",
         "\"max_steps\" is -1", "\"patience\" is -1", "\"min_delta\" is nan", "\"precision\" is 7",
-        "\"steps\" is -1", "loader"};
+        "\"steps\" is -1", "\"validation_epochs\" is 1.5", "needs \"log_folder\"",
+        "must be a folder", "loader"};
     const int last = sizeof told_of / sizeof *told_of - 1;
     for (int i = 0; i <= last; i++) {
         plan p = {.lr = 0.1};
@@ -350,6 +351,9 @@ static void test_bad_calls(void **state)
         trainer.min_delta = i == 6 ? NAN : 0;
         trainer.precision = i == 7 ? 7 : AKIN_F32;
         trainer.checkpoint_steps = -(i == 8);
+        trainer.validation_epochs = i == 9 ? 1.5 : 1;
+        trainer.tensorboard = i == 10;
+        trainer.checkpoint = i == 11 ? "a/checkpoint-3.safetensors" : NULL;
         akin_status status = i < last ? fit(&model, &p, &trainer, NULL, &error)
                                    : akin_fit(&model, context, &nothing, &trainer, NULL, NULL,
                                               NULL, &error);
@@ -398,7 +402,10 @@ static void test_without_memory(void **state)
     (void)state;
     akin_trainer trainer = trainer_of(2);
     trainer.checkpoint = test_path("run");
+    trainer.checkpoint_epochs = trainer.checkpoint_keep = 1;
     trainer.log_folder = test_path("log");
+    trainer.tensorboard = trainer.profile = true;
+    trainer.average = 0.9;
     for (int i = 0; i < 2; i++) {
         plan p = {.lr = 0.01,
                   .workers = i,
@@ -407,7 +414,7 @@ static void test_without_memory(void **state)
                   .encoder = i ? "{dim: 6, trainable: true}" : NULL};
         akin_model *model;
         if (i)
-            trainer.checkpoint = trainer.log_folder = NULL; /* they wait for the disk */
+            trainer.checkpoint = trainer.log_folder = NULL, trainer.tensorboard = false;
         ak_memory_fail_at(0);
         assert_ok(fit(&model, &p, &trainer, NULL, told));
         int64_t count = ak_memory_fail_at(0);

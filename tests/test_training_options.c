@@ -182,7 +182,8 @@ static void no_average(void *user, akin_training *t)
 {
     float *sum = user;
     const float *values = ak_parameters_values(t->parts[t->part_count - 1].parameters);
-    double decay = fmin(0.5, ((double)akin_training_step(t)) / (9. + (double)akin_training_step(t)));
+    double decay =
+        fmin(0.5, ((double)akin_training_step(t)) / (9. + (double)akin_training_step(t)));
     for (int i = 0; i < DIM * DIM; i++)
         sum[i] += (float)(1 - decay) * (values[i] - sum[i]);
 }
@@ -249,7 +250,9 @@ static const char *course_of(akin_trainer trainer, akin_fit_summary *s)
     akin_model *model;
     plan p = {.lr = 0.01};
     c = (course){.plan = &p};
-    akin_callback callback = {.size = sizeof callback, .user = &c, .on_step_end = course_step,
+    akin_callback callback = {.size = sizeof callback,
+                              .user = &c,
+                              .on_step_end = course_step,
                               .on_epoch_end = course_epoch};
     assert_ok(akin_trainer_add_callback(&trainer, callback, told));
     assert_ok(fit(&model, &p, &trainer, s, told));
@@ -264,10 +267,17 @@ static void test_course_of_a_run(void **state)
     struct {
         const char *expected; /* 4 batches an epoch; the first v is the base */
         akin_trainer trainer;
-    } rows[11] = {{"vssssvessssve", base}, {"vssvssvessvssve", base}, {"vsvsvsvsvesvsvsvsve", base},
-                  {"vsssvsessvssve", base}, {"vssssessssve", base}, {"vssvessve", base},
-                  {"vsvesve", base}, {"vssvessve", base}, {"vssssvesve", base},
-                  {"vssvessve", base}, {"vsve", base}};
+    } rows[11] = {{"vssssvessssve", base},
+                  {"vssvssvessvssve", base},
+                  {"vsvsvsvsvesvsvsvsve", base},
+                  {"vsssvsessvssve", base},
+                  {"vssssessssve", base},
+                  {"vssvessve", base},
+                  {"vsvesve", base},
+                  {"vssvessve", base},
+                  {"vssssvesve", base},
+                  {"vssvessve", base},
+                  {"vsve", base}};
     rows[1].trainer.validation_epochs = 0.5;
     rows[2].trainer.validation_epochs = 0.1;
     rows[3].trainer.validation_steps = 3;
@@ -376,9 +386,10 @@ static void test_profile_and_progress(void **state)
     akin_context_on_message(context, note_message, NULL);
     assert_ok(fit(&model, &p, &trainer, NULL, told));
     akin_model_free(model);
-    static const char *const stages[] = {"preparation", "waiting for data", "encoders", "head",
-                                         "loss", "head, backward", "encoders, backward",
-                                         "optimizer", "validation", "checkpoint", "other"};
+    static const char *const stages[] = {
+        "preparation",    "waiting for data",   "encoders",  "head",       "loss",
+        "head, backward", "encoders, backward", "optimizer", "validation", "checkpoint",
+        "other"};
     for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)
         if (!strstr(told_tables, stages[i]))
             fail_msg("no %s in\n%s", stages[i], told_tables);
@@ -398,7 +409,9 @@ static void test_event_records(void **state)
 {
     (void)state;
     ak_text out = {0};
-    ak_event event = {.step = 300, .count = 2, .tags = {"validation_loss", "precision@1"},
+    ak_event event = {.step = 300,
+                      .count = 2,
+                      .tags = {"validation_loss", "precision@1"},
                       .values = {0.25f, -1e-3f}};
     ak_event_write(&out, NULL, 1.5e9);
     ak_event_write(&out, &event, 1.5e9 + 0.5);

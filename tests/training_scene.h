@@ -1,5 +1,6 @@
-/* Training on data whose answer is known: an object is three numbers that tell its partner and three
-   that only disturb, so a head that learns beats the base. A plan is a whole trainable model. */
+/* Training on data whose answer is known: an object is three numbers that tell its partner and
+   three that only disturb, so a head that learns beats the base. A plan is a whole trainable model.
+ */
 #ifndef AK_TESTS_TRAINING_SCENE_H
 #define AK_TESTS_TRAINING_SCENE_H
 

@@ -45,7 +45,8 @@ akin_status ak_best_update(akin_training *t, akin_error *error)
     if (t->epoch == 0 && (!t->identity_base || !t->validation.loader))
         return AKIN_OK; /* the base has another width: shown, but it cannot win */
     bool last = !t->validation.loader && t->epoch > 0; /* nothing to judge by: the last one */
-    if (last || (t->validation.loader && better(t, value, t->best_epoch < 0 ? NAN : t->best_value))) {
+    if (last ||
+        (t->validation.loader && better(t, value, t->best_epoch < 0 ? NAN : t->best_value))) {
         t->best_epoch = t->epoch;
         t->best_step = t->step;
         t->best_value = value;

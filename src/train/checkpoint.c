@@ -1,8 +1,8 @@
 /* Checkpoint: one safetensors file, FOLDER/checkpoint.safetensors, written by rename. Tensors
    "part.N.values", "part.N.best", "part.N.average", "part.N.MOMENT", "negatives"; the metadata
-   "state" and "settings" are JSON. A
-   run resumed from it ends in the same bits as one that was never stopped: the order of batches and
-   all random numbers are functions of (seed, epoch, step). */
+   "state", "settings" and "recipe" are JSON. A run resumed from it ends in the same bits as one that
+   was never stopped: the order of batches and all random numbers are functions of (seed, epoch,
+   step). */
 #include "train/train.h"
 
 #include "base/safetensors.h"
@@ -11,111 +11,6 @@
 #include <string.h>
 
 #define MAX_TENSORS (AK_MAX_PARTS * 8 + 1)
-
-/* ---- state ---- */
-
-static bool add_figures(const akin_training *t, akin_arena *arena, ak_value *root)
-{
-    ak_value *figures = ak_value_add(arena, root, "figures", AK_MAP);
-    for (int i = 0; i < t->figure_count; i++) {
-        const ak_figure *f = &t->figures[i];
-        ak_value *one = ak_value_add(arena, figures, f->name, AK_MAP);
-        if (!ak_value_add_number(arena, one, "value", f->value) ||
-            !ak_value_add_number(arena, one, "base", f->base) ||
-            !ak_value_add_number(arena, one, "best", f->best))
-            return false;
-    }
-    return true;
-}
-
-static bool add_logs(const akin_training *t, akin_arena *arena, ak_value *root)
-{
-    ak_log_sizes sizes = ak_run_log_sizes(t->log);
-    ak_value *logs = ak_value_add(arena, root, "logs", AK_MAP);
-    return ak_value_add_int(arena, logs, "csv", sizes.csv) &&
-           ak_value_add_int(arena, logs, "jsonl", sizes.jsonl) &&
-           ak_value_add_int(arena, logs, "events", sizes.events);
-}
-
-static bool add_kept(const akin_training *t, akin_arena *arena, ak_value *root)
-{
-    ak_value *kept = ak_value_add(arena, root, "kept", AK_LIST);
-    for (int i = 0; i < t->kept_count; i++) {
-        ak_value *one = ak_value_add(arena, kept, NULL, AK_MAP);
-        if (!ak_value_add_int(arena, one, "step", t->kept[i].step) ||
-            !ak_value_add_number(arena, one, "value", t->kept[i].value))
-            return false;
-    }
-    return kept != NULL;
-}
-
-static akin_status state_json(const akin_training *t, char **out, akin_error *error)
-{
-    akin_arena *arena;
-    AK_TRY(ak_arena_create(&arena, error));
-    ak_value *root = ak_value_new_map(arena);
-    bool made = ak_value_add_int(arena, root, "epoch", t->epoch) &&
-                ak_value_add_int(arena, root, "step", t->step) &&
-                ak_value_add_int(arena, root, "batch", t->batch) &&
-                ak_value_add_number(arena, root, "loss_sum", t->loss_sum) &&
-                ak_value_add_int(arena, root, "loss_samples", t->loss_samples) &&
-                ak_value_add_number(arena, root, "base_lr", t->base_lr) &&
-                ak_value_add_number(arena, root, "plateau_best", t->plateau_best) &&
-                ak_value_add_int(arena, root, "plateau_bad", t->plateau_bad) &&
-                ak_value_add_int(arena, root, "best_epoch", t->best_epoch) &&
-                ak_value_add_int(arena, root, "best_step", t->best_step) &&
-                ak_value_add_number(arena, root, "best_value", t->best_value) &&
-                ak_value_add_int(arena, root, "judged", t->judged) &&
-                ak_value_add_number(arena, root, "seconds", ak_seconds() - t->started) &&
-                ak_value_add_int(arena, root, "since_best", t->since_best) &&
-                ak_value_add_bool(arena, root, "stop", t->stop) &&
-                ak_value_add_bool(arena, root, "stopped_early", t->stopped_early) &&
-                ak_value_add_string(arena, root, "history",
-                                    t->history.data ? t->history.data : "") &&
-                add_logs(t, arena, root) && add_kept(t, arena, root) &&
-                add_figures(t, arena, root);
-    akin_status status = made ? AKIN_OK : ak_fail_memory(error);
-    if (!status && !(*out = ak_json_write(root, 0)))
-        status = ak_fail_memory(error);
-    ak_arena_free(arena);
-    return status;
-}
-
-static void read_state(akin_training *t, const ak_value *root)
-{
-    t->epoch = ak_value_get_int(root, "epoch", 0);
-    t->step = ak_value_get_int(root, "step", 0);
-    t->batch = ak_value_get_int(root, "batch", 0);
-    t->loss_sum = ak_value_get_number(root, "loss_sum", 0);
-    t->loss_samples = ak_value_get_int(root, "loss_samples", 0);
-    t->base_lr = ak_value_get_number(root, "base_lr", t->base_lr);
-    t->plateau_best = ak_value_get_number(root, "plateau_best", NAN);
-    t->plateau_bad = ak_value_get_int(root, "plateau_bad", 0);
-    t->best_epoch = ak_value_get_int(root, "best_epoch", -1);
-    t->best_value = ak_value_get_number(root, "best_value", NAN);
-    t->since_best = ak_value_get_int(root, "since_best", 0);
-    t->stop = ak_value_get_bool(root, "stop", false);
-    const char *history = ak_value_get_string(root, "history", "");
-    ak_text_add(&t->history, history, strlen(history));
-    t->stopped_early = ak_value_get_bool(root, "stopped_early", false);
-    t->best_step = ak_value_get_int(root, "best_step", 0);
-    t->judged = ak_value_get_int(root, "judged", -1);
-    t->started -= ak_value_get_number(root, "seconds", 0);
-    const ak_value *logs = ak_value_get(root, "logs"), *kept = ak_value_get(root, "kept");
-    t->log_sizes = (ak_log_sizes){ak_value_get_int(logs, "csv", 0), ak_value_get_int(logs, "jsonl", 0),
-                                  ak_value_get_int(logs, "events", 0)};
-    t->kept_count = 0;
-    for (const ak_value *one = kept ? kept->first : NULL; one && t->kept_count < AK_MAX_KEPT;
-         one = one->next)
-        t->kept[t->kept_count++] = (ak_kept){ak_value_get_int(one, "step", 0),
-                                             ak_value_get_number(one, "value", NAN)};
-    for (int i = 0; i < t->figure_count; i++) {
-        const ak_value *one = ak_value_get(ak_value_get(root, "figures"), t->figures[i].name);
-        t->figures[i].value = ak_value_get_number(one, "value", NAN);
-        t->figures[i].base = ak_value_get_number(one, "base", NAN);
-        t->figures[i].best = ak_value_get_number(one, "best", NAN);
-    }
-}
 
 /* ---- tensors ---- */
 
@@ -126,8 +21,7 @@ typedef struct block {
     ak_dtype dtype;
 } block;
 
-static bool add_block(block *blocks, int *n, int part, const char *what, float *data,
-                      int64_t count)
+static bool add_block(block *blocks, int *n, int part, const char *what, float *data, int64_t count)
 {
     blocks[*n] = (block){ak_format("part.%d.%s", part, what), data, count, AK_DTYPE_F32};
     return blocks[(*n)++].name != NULL;
@@ -183,15 +77,16 @@ static akin_status write_file(const char *path, const block *blocks, int n, cons
                                  .count = blocks[i].count,
                                  .size = block_size(&blocks[i]),
                                  .data = blocks[i].data};
-    const char *const metadata[] = {"format",   "akin-checkpoint", "state", state, "settings",
-                                    s.settings, s.recipe ? "recipe" : NULL, s.recipe, NULL};
+    const char *const metadata[] = {
+        "format",   "akin-checkpoint",          "state",  state, "settings",
+        s.settings, s.recipe ? "recipe" : NULL, s.recipe, NULL};
     return ak_safetensors_write(path, tensors, n, metadata, error);
 }
 
 /* ---- copies ---- */
 
-/* The copy to do without: the oldest, or the one whose value is worst, of equal ones the newest (no value is
-   worse than any). */
+/* The copy to do without: the oldest, or the one whose value is worst, of equal ones the newest (no
+   value is worse than any). */
 static int worst_kept(const akin_training *t)
 {
     bool larger = ak_larger_is_better(t->trainer.monitor);
@@ -264,12 +159,12 @@ static char *path_to_write(const akin_training *t)
     return path;
 }
 
-static akin_status write_state(const akin_training *t, const char *path, akin_error *error)
+static akin_status write_state(akin_training *t, const char *path, akin_error *error)
 {
     block blocks[MAX_TENSORS];
     int n = 0;
     char *state = NULL, *settings = NULL;
-    akin_status status = state_json(t, &state, error);
+    akin_status status = ak_state_json(t, &state, error);
     if (!status)
         status = ak_settings_json(t, &settings, error);
     if (!status)
@@ -377,7 +272,7 @@ static akin_status restore(akin_training *t, const ak_safetensors *file, const c
     ak_free(settings);
     AK_TRY(status);
     AK_TRY(ak_json_parse(&root, arena, state, strlen(state), path, error));
-    read_state(t, root);
+    ak_state_read(t, root);
     AK_TRY(make_best(t, error));
     return read_blocks(t, file, error);
 }

@@ -56,7 +56,7 @@ static bool due_in_epoch(const akin_training *t)
 static bool due_after_epoch(const akin_training *t)
 {
     const akin_trainer *o = &t->trainer;
-    if (t->stop || t->epoch >= o->max_epochs)
+    if (t->stop || t->limited || t->epoch >= o->max_epochs)
         return true; /* the last parameters are judged in any case */
     if (o->validation_steps)
         return t->step % o->validation_steps == 0;
@@ -97,6 +97,13 @@ static akin_status finish_epoch(akin_training *t, akin_error *error)
 
 /* ---- steps ---- */
 
+static bool at_limit(const akin_training *t)
+{
+    const akin_trainer *o = &t->trainer;
+    return (o->max_steps && t->step >= o->max_steps) ||
+           (o->max_seconds > 0 && ak_seconds() - t->started >= o->max_seconds);
+}
+
 /* After an update. batch: the last one, NULL: it is gone. */
 static akin_status step_done(akin_training *t, ak_batch *batch, akin_error *error)
 {
@@ -107,9 +114,7 @@ static akin_status step_done(akin_training *t, ak_batch *batch, akin_error *erro
         AK_TRY(ak_run_log_step(t->log, t, error));
     AK_CALL(t, on_step_end);
     ak_tell_step(t);
-    if ((o->max_steps && t->step >= o->max_steps) ||
-        (o->max_seconds > 0 && ak_seconds() - t->started >= o->max_seconds))
-        t->stop = true;
+    t->limited = at_limit(t);
     return AKIN_OK;
 }
 
@@ -137,7 +142,7 @@ static akin_status run_steps(akin_training *t, akin_error *error)
     int64_t order = t->trainer.overfit_batches ? 1 : t->epoch; /* the first epoch's, every time */
     AK_TRY(ak_loader_start(loader, order, t->batch, error));
     t->epoch_batches = t->endless ? INT64_MAX : t->epoch_batches;
-    while (!t->stop && t->batch < t->epoch_batches) {
+    while (!t->stop && !t->limited && t->batch < t->epoch_batches) {
         ak_batch *batch;
         ak_enter(t, AK_STAGE_DATA);
         AK_TRY(ak_loader_next(loader, &batch, error));
@@ -178,7 +183,8 @@ akin_status ak_run_epochs(akin_training *t, akin_error *error)
     }
     if (middle) /* if the checkpoint was written in a validation that was due */
         AK_TRY(validate_in_epoch(t, error));
-    while (middle || (t->epoch < t->trainer.max_epochs && !t->stop)) {
+    t->limited = t->step && at_limit(t);
+    while (middle || (t->epoch < t->trainer.max_epochs && !t->stop && !t->limited)) {
         if (!middle) {
             AK_TRY(ak_negatives_mine(t, error));
             next_epoch(t);
@@ -187,7 +193,8 @@ akin_status ak_run_epochs(akin_training *t, akin_error *error)
         middle = false;
         AK_TRY(run_steps(t, error));
         AK_TRY(finish_epoch(t, error));
-        t->batch = 0;
+        if (!t->stop && !t->limited)
+            t->batch = 0; /* else it may be that the epoch is not over */
         AK_TRY(ak_checkpoint_at_epoch(t, error));
     }
     return AKIN_OK;

@@ -1,5 +1,5 @@
-/* TensorBoard's event files. A file is records of TFRecord: length (u64), masked CRC-32C of it (u32),
-   data, masked CRC-32C of the data, all little-endian; the mask is rotate(crc, right 15) +
+/* TensorBoard's event files. A file is records of TFRecord: length (u64), masked CRC-32C of it
+   (u32), data, masked CRC-32C of the data, all little-endian; the mask is rotate(crc, right 15) +
    0xa282ead8. Data is the protocol buffer message Event (tensorflow/core/util/event.proto):
      1 wall_time double   2 step int64   3 file_version string   5 summary Summary
    Summary is repeated Value in field 1: 1 tag string, 2 simple_value float. The first record of a

@@ -1,6 +1,6 @@
 /* Logs of a run: log.csv has a row a validation or epoch, log.jsonl has a line for each and, when
-   metrics are computed per step, a line a step; events for TensorBoard have loss and lr of every step
-   and what log.csv has. A resumed run cuts them to what they were at its checkpoint. */
+   metrics are computed per step, a line a step; events for TensorBoard have loss and lr of every
+   step and what log.csv has. A resumed run cuts them to what they were at its checkpoint. */
 #include "train/train.h"
 
 #include <math.h>
@@ -38,9 +38,8 @@ static akin_status put_event(ak_run_log *log, const ak_event *event, akin_error 
 {
     ak_text record = {0};
     ak_event_write(&record, event, seconds_since_1970());
-    akin_status status = record.failed
-                             ? ak_fail_memory(error)
-                             : ak_log_put(log->events, record.data, record.size, error);
+    akin_status status = record.failed ? ak_fail_memory(error)
+                                       : ak_log_put(log->events, record.data, record.size, error);
     ak_free(record.data);
     return status;
 }
@@ -115,8 +114,7 @@ static akin_status csv_row(ak_run_log *log, const akin_training *t, akin_error *
     return send(log->csv, &line, error);
 }
 
-static akin_status json_line(ak_run_log *log, const akin_training *t, bool step,
-                             akin_error *error)
+static akin_status json_line(ak_run_log *log, const akin_training *t, bool step, akin_error *error)
 {
     ak_text line = {0};
     char number[32];

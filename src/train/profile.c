@@ -1,5 +1,5 @@
-/* Where a run's time goes: each stage says when it begins, and the time until the next one begins is
-   its own, so that all of it adds up to the run. */
+/* Where a run's time goes: each stage says when it begins, and the time until the next one begins
+   is its own, so that all of it adds up to the run. */
 #include "train/train.h"
 
 ak_stage ak_enter(akin_training *t, ak_stage stage)
@@ -18,11 +18,12 @@ ak_stage ak_enter(akin_training *t, ak_stage stage)
 void ak_tell_profile(akin_training *t)
 {
     static const char *const names[AK_STAGES] = {
-        "preparation", "waiting for data", "encoders", "head", "loss", "head, backward",
-        "encoders, backward", "optimizer", "validation", "checkpoint", "other"};
+        "preparation",    "waiting for data",   "encoders",  "head",       "loss",
+        "head, backward", "encoders, backward", "optimizer", "validation", "checkpoint",
+        "other"};
     ak_text text = {0};
     double total = 0;
-    if (!t->trainer.profile)
+    if (!t->trainer.profile || !t->step)
         return;
     ak_enter(t, AK_STAGE_OTHER);
     for (int i = 0; i < AK_STAGES; i++)

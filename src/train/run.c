@@ -295,8 +295,8 @@ static akin_status check_endless(const akin_training *t, akin_error *error)
 static akin_status count_steps(akin_training *t, akin_error *error)
 {
     int64_t accumulate = t->trainer.accumulate;
-    int64_t limit = t->trainer.overfit_batches ? t->trainer.overfit_batches
-                                               : t->trainer.limit_batches;
+    int64_t limit =
+        t->trainer.overfit_batches ? t->trainer.overfit_batches : t->trainer.limit_batches;
     t->epoch_batches = ak_loader_batches(t->train.loader);
     if (limit && (limit < t->epoch_batches || !t->epoch_batches))
         t->epoch_batches = limit;
@@ -366,8 +366,12 @@ akin_status ak_run_open(akin_training *t, akin_context *context, const akin_trai
                         const akin_trainer *trainer, akin_loader *train, akin_loader *validation,
                         akin_error *error)
 {
-    *t = (akin_training){.context = context, .trainable = trainable, .trainer = *trainer,
-                         .best_epoch = -1, .plateau_best = NAN, .started = ak_seconds()};
+    *t = (akin_training){.context = context,
+                         .trainable = trainable,
+                         .trainer = *trainer,
+                         .best_epoch = -1,
+                         .plateau_best = NAN,
+                         .started = ak_seconds()};
     t->checkpointed = t->profile.since = t->started;
     if (!train)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "training needs a loader, found NULL");

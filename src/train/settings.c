@@ -1,4 +1,5 @@
-/* What makes a run what it is: a checkpoint remembers it, and another run may not go on from there. */
+/* What makes a run what it is: a checkpoint remembers it, and another run may not go on from there.
+ */
 #include "train/train.h"
 
 #include <string.h>
@@ -25,8 +26,8 @@ static bool add_data(akin_arena *arena, ak_value *map, const char *key, const ak
     if (table->score)
         hash = ak_hash_combine(hash, ak_hash_bytes(table->score, count * sizeof *table->score));
     if (table->subgroup)
-        hash = ak_hash_combine(hash,
-                               ak_hash_bytes(table->subgroup, count * sizeof *table->subgroup));
+        hash =
+            ak_hash_combine(hash, ak_hash_bytes(table->subgroup, count * sizeof *table->subgroup));
     if (table->group)
         hash = ak_hash_combine(hash, ak_hash_bytes(table->group, count * sizeof *table->group));
     return add_hash(arena, map, key, hash);
@@ -78,8 +79,9 @@ static akin_status add_hard_negatives(const akin_training *t, akin_arena *arena,
 }
 
 /* Options that may differ when a run goes on: they do not change what its steps compute. */
-static const char *const free_options[] = {"epochs",      "max_steps", "max_seconds", "log_folder",
-                                           "tensorboard", "profile",   "progress_metrics", NULL};
+static const char *const free_options[] = {"epochs",           "max_steps",   "max_seconds",
+                                           "log_folder",       "tensorboard", "profile",
+                                           "progress_metrics", NULL};
 
 static akin_status add_options(const akin_training *t, const akin_option *rows, akin_arena *arena,
                                ak_value *map, akin_error *error)
@@ -114,8 +116,7 @@ static akin_status add_all(const akin_training *t, akin_arena *arena, ak_value *
         !add_order(t, arena, train) ||
         !ak_value_add_int(arena, root, "samples", t->train.table->count) ||
         !ak_value_add_int(arena, root, "total_steps", schedule_ends(t) ? t->total_steps : 0) ||
-        !add_hash(arena, root, "encoders", t->base) ||
-        !add_data(arena, root, "data", &t->train) ||
+        !add_hash(arena, root, "encoders", t->base) || !add_data(arena, root, "data", &t->train) ||
         !add_data(arena, root, "validation", &t->validation))
         return ak_fail_memory(error);
     AK_TRY(add_options(t, ak_trainer_rows, arena, train, error));

@@ -113,10 +113,11 @@ static void tell_left_out(const akin_training *t)
 {
     int64_t left_out = ak_loader_left_out(t->train.loader);
     if (t->epoch == 1 && left_out)
-        ak_note(t->context,
-                "the sampler found no batch for %lld samples of the first epoch; other epochs leave "
-                "out others",
-                (long long)left_out);
+        ak_note(
+            t->context,
+            "the sampler found no batch for %lld samples of the first epoch; other epochs leave "
+            "out others",
+            (long long)left_out);
 }
 
 void ak_tell_epoch(const akin_training *t)
@@ -170,19 +171,18 @@ static akin_status training_record(const akin_training *t, akin_arena *arena, ch
                                    akin_error *error)
 {
     ak_value *root = ak_value_new_map(arena);
-    bool made =
-        ak_value_attach(arena, root, "loss", t->loss->given) &&
-        ak_value_add_int(arena, root, "seed", (int64_t)t->trainer.seed) &&
-        ak_value_add_int(arena, root, "batch_size",
-                         ak_loader_options_of(t->train.loader)->batch_size) &&
-        ak_value_add_int(arena, root, "samples", t->train.table->count) &&
-        ak_value_add_int(arena, root, "epochs", t->epoch) &&
-        ak_value_add_int(arena, root, "steps", t->step) &&
-        ak_value_add_int(arena, root, "best_epoch", t->best_epoch) &&
-        ak_value_add_int(arena, root, "best_step", t->best_step) &&
-        ak_value_add_string(arena, root, "data", ak_dataset_name(t->train.dataset)) &&
-        add_hash(arena, root, "data_hash", &t->train) &&
-        add_hash(arena, root, "validation_hash", &t->validation);
+    bool made = ak_value_attach(arena, root, "loss", t->loss->given) &&
+                ak_value_add_int(arena, root, "seed", (int64_t)t->trainer.seed) &&
+                ak_value_add_int(arena, root, "batch_size",
+                                 ak_loader_options_of(t->train.loader)->batch_size) &&
+                ak_value_add_int(arena, root, "samples", t->train.table->count) &&
+                ak_value_add_int(arena, root, "epochs", t->epoch) &&
+                ak_value_add_int(arena, root, "steps", t->step) &&
+                ak_value_add_int(arena, root, "best_epoch", t->best_epoch) &&
+                ak_value_add_int(arena, root, "best_step", t->best_step) &&
+                ak_value_add_string(arena, root, "data", ak_dataset_name(t->train.dataset)) &&
+                add_hash(arena, root, "data_hash", &t->train) &&
+                add_hash(arena, root, "validation_hash", &t->validation);
     ak_value *optimizer = ak_value_add(arena, root, "optimizer", AK_MAP);
     if (!made || !optimizer)
         return ak_fail_memory(error);

@@ -173,10 +173,11 @@ struct akin_training {
     ak_kept kept[AK_MAX_KEPT + 1];
     int kept_count;
     bool stop, stopped_early, diverged;
+    bool limited;           /* max_steps or max_seconds is reached; a resumed run may have others */
     bool identity_base;     /* the base has the tuned model's width: epoch 0 can win */
     struct ak_run_log *log;
     ak_text history;        /* of every epoch, see history.c */
-    ak_log_sizes log_sizes; /* of the run before, when resumed */
+    ak_log_sizes log_sizes; /* at the last checkpoint */
     double started, told;   /* seconds: of the run, of the last progress message */
     double checkpointed, checkpoint_cost; /* seconds: of the last checkpoint, what it took */
     ak_hash base;           /* the encoders' space before the first step */
@@ -246,6 +247,11 @@ const char *ak_settings_recipe(const akin_training *t);
 /* AKIN_ERR_MISMATCH says what differs from the run that wrote `theirs` into `path`. */
 akin_status ak_settings_compare(ak_settings ours, ak_settings theirs, const char *path,
                                 akin_arena *arena, akin_error *error);
+
+/* ---- state.c: where a run stands ---- */
+
+akin_status ak_state_json(akin_training *t, char **out, akin_error *error); /* the caller frees */
+void ak_state_read(akin_training *t, const ak_value *root);
 
 /* ---- checkpoint.c ---- */
 

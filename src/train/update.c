@@ -1,5 +1,5 @@
-/* Gradients to parameters: the mean of accumulated batches, clipped as one vector over all parts, an
-   optimizer's step, the moving average.
+/* Gradients to parameters: the mean of accumulated batches, clipped as one vector over all parts,
+   an optimizer's step, the moving average.
 
    The average a of the values w starts as they do; after step n (from 0) a = d a + (1 - d) w with
    d = min(average, (1 + n) / (10 + n)), as TensorFlow's ExponentialMovingAverage, so that early
