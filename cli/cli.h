@@ -21,8 +21,8 @@ typedef struct cli_command {
     int (*run)(akin_context *context, const char **arguments, int count);
 } cli_command;
 
-extern const cli_command cli_train, cli_evaluate, cli_report, cli_encode, cli_index, cli_search,
-    cli_inspect, cli_list, cli_cache, cli_mine;
+extern const cli_command cli_train, cli_tune, cli_evaluate, cli_report, cli_encode, cli_index,
+    cli_search, cli_inspect, cli_list, cli_cache, cli_mine;
 extern const cli_command *const cli_commands[]; /* NULL-terminated */
 
 /* ---- common.c: options every command has, errors, progress ---- */
@@ -49,6 +49,8 @@ bool cli_gnuplot(void *user, const char *script, akin_arena *arena, akin_object 
 akin_status cli_precision(const char *text, akin_precision *precision, akin_error *error);
 /* "a=question,b=answer" into the struct; the pieces point into `text`, which is cut up. */
 akin_status cli_fields(char *text, akin_fields *fields, akin_error *error);
+char *cli_default_output(const char *path);                /* "dir/faq.yaml": "faq-model" */
+char *cli_beside(const char *path, const char *ending);    /* "faq-model/": "faq-model.ending" */
 _Noreturn void cli_out_of_memory(void);
 bool cli_is_folder(const char *path);
 bool cli_has_suffix(const char *path, const char *suffix);

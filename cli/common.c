@@ -206,6 +206,32 @@ void cli_out_of_memory(void)
     exit(CLI_FAILED);
 }
 
+char *cli_default_output(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *base = slash ? slash + 1 : path;
+    size_t length = strcspn(base, ".");
+    char *name = malloc(length + sizeof "-model");
+    if (!name)
+        cli_out_of_memory();
+    memcpy(name, base, length);
+    strcpy(name + length, "-model");
+    return name;
+}
+
+char *cli_beside(const char *path, const char *ending)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    char *name = malloc(length + strlen(ending) + 1);
+    if (!name)
+        cli_out_of_memory();
+    memcpy(name, path, length);
+    strcpy(name + length, ending);
+    return name;
+}
+
 bool cli_is_folder(const char *path)
 {
     struct stat info;

@@ -1,4 +1,4 @@
-/* akin: train, evaluate, encode, index, search, inspect, list, cache, mine. */
+/* akin: the commands of cli_commands below. */
 #include "cli.h"
 #include "manual.h"
 
@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-const cli_command *const cli_commands[] = {&cli_train,  &cli_evaluate, &cli_report, &cli_encode, &cli_index,
-                                           &cli_search, &cli_inspect,  &cli_list,   &cli_cache,
-                                           &cli_mine,   NULL};
+const cli_command *const cli_commands[] = {
+    &cli_train,  &cli_tune,    &cli_evaluate, &cli_report, &cli_encode, &cli_index,
+    &cli_search, &cli_inspect, &cli_list,     &cli_cache,  &cli_mine,   NULL};
 
 static int print_help(FILE *out)
 {

@@ -126,33 +126,11 @@ static akin_status open_recipe(akin_recipe **recipe, akin_context *context, cons
 
 /* ---- names ---- */
 
-/* "dir/faq.yaml" -> "faq-model" */
-static char *default_output(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    const char *base = slash ? slash + 1 : path;
-    size_t length = strcspn(base, ".");
-    char *name = malloc(length + sizeof "-model");
-    if (!name)
-        cli_out_of_memory();
-    memcpy(name, base, length);
-    strcpy(name + length, "-model");
-    return name;
-}
-
 static char *checkpoint_folder(const char *output)
 {
     if (options.resume)
         return strdup(options.resume);
-    size_t length = strlen(output);
-    while (length > 1 && output[length - 1] == '/')
-        length--;
-    char *name = malloc(length + sizeof ".checkpoint");
-    if (!name)
-        cli_out_of_memory();
-    memcpy(name, output, length);
-    strcpy(name + length, ".checkpoint");
-    return name;
+    return cli_beside(output, ".checkpoint");
 }
 
 /* Copies that the run was told to keep stay. */
@@ -244,7 +222,7 @@ static int run(akin_context *context, const char **arguments, int count)
     akin_error error = {0};
     if (count != 1)
         return cli_usage("train", "train wants one recipe or data file, found %d arguments", count);
-    char *output = options.output ? strdup(options.output) : default_output(arguments[0]);
+    char *output = options.output ? strdup(options.output) : cli_default_output(arguments[0]);
     char *checkpoint = output ? checkpoint_folder(output) : NULL;
     if (!checkpoint)
         cli_out_of_memory();

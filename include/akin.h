@@ -990,6 +990,49 @@ AKIN_API akin_status akin_report_write(const char *path, const akin_model *model
                                        const akin_dataset *dataset,
                                        const akin_report_options *options, akin_error *error);
 
+/* A search of settings. Every combination of the values that a recipe's section "tune" lists, or the
+   usual ones without it, is trained on a part of the training data and judged on the rest (the inner
+   validation) by the recipe's first metric. The best one is trained again on all of it and compared
+   with the base on the recipe's own validation data, which chose nothing. */
+typedef struct akin_tune_options {
+    size_t size;
+    int64_t trials;     /* 0: every combination; else so many, drawn by the recipe's seed */
+    double inner;       /* 0.2: share of the training data that is held out to choose by */
+    const char *folder; /* NULL, or where finished trials are kept: a search that was stopped goes on
+                           from there, and ends in the same result */
+    int64_t resamples;  /* 1000, of the bootstrap */
+} akin_tune_options;
+
+AKIN_API akin_tune_options akin_tune_defaults(void);
+
+typedef struct akin_tune_trial {
+    const char *settings; /* "head.type=gated optimizer.lr=0.001" */
+    double value;         /* of the metric on the inner validation; NaN: the training diverged */
+    int64_t best_epoch;   /* 0: the base was never beaten, and the trial's model is the base */
+    int64_t epochs;
+    double seconds;
+    bool reused;          /* found in the folder */
+} akin_tune_trial;
+
+typedef struct akin_tune_result {
+    const char *metric;
+    const akin_tune_trial *trials; /* by falling value, equal ones in the grid's order */
+    int64_t count;
+    double base;    /* the base's value of the metric on the inner validation */
+    int64_t queries; /* of the inner validation */
+    /* The first trial, trained again, beside the base on the recipe's validation data; NULL: no trial
+       was better than the base on the inner validation. Its first row is the metric. */
+    const akin_evaluation *outer;
+    bool better;    /* the whole 95 % interval of the metric's difference is above 0 */
+} akin_tune_result;
+
+/* *model is the first trial's, trained again, if it is better; else the base. Path and sets as for
+   akin_recipe_open; a recipe without validation data is AKIN_ERR_ARGUMENT. */
+AKIN_API akin_status akin_tune(akin_tune_result **out, akin_model **model, akin_context *context,
+                               const char *path, const char *const *sets, int set_count,
+                               const akin_tune_options *options, akin_error *error);
+AKIN_API void akin_tune_result_free(akin_tune_result *result);
+
 /* ---- 11. Search ---------------------------------------------------------------------------------- */
 
 typedef struct akin_index akin_index;

@@ -77,7 +77,7 @@ def what_it_is():
 
 @case
 def help_of_every_command():
-    for command in "train evaluate report encode index search inspect list cache mine".split():
+    for command in "train tune evaluate report encode index search inspect list cache mine".split():
         out, err = akin(command, "--help")
         assert "Example:\n  akin " + command in out and "--quiet" in out and not err, out
         assert f"Usage: akin {command} [OPTION]" in out, out
@@ -121,7 +121,7 @@ def wrong_usage():
 @case
 def manual_covers_every_option():
     manual, _ = akin("--manual")
-    for command in "train evaluate report encode index search inspect list".split():
+    for command in "train tune evaluate report encode index search inspect list".split():
         for word in akin(command, "--help")[0].split():
             option = word.rstrip(",").split("=")[0]
             if option.startswith("--") and option != "--help":
@@ -390,6 +390,29 @@ def a_query_adapter_leaves_documents_alone():
     assert told["document_fingerprint"] == base["fingerprint"] != told["fingerprint"], told
     result = json.loads(akin("evaluate", "adapter", "-d", "pairs.jsonl", "-s", "pairs", "--json")[0])
     assert result["metrics"] != result["base"], result
+
+
+@case
+def tune_ranks_trials_and_keeps_what_is_better():
+    pathlib.Path("t.yaml").write_text(
+        "data: {train: pairs.jsonl, validation: 0.3}\n"
+        "encoders: {text: {type: transformer, path: tiny}}\n"
+        "train: {epochs: 2}\n"
+        "tune: {head.type: [gated, linear], optimizer.lr: [1e-3, 1e-2]}\n")
+    akin("tune", "t.yaml", "a", status=2, says="found 2 arguments")
+    out, err = akin("tune", "t.yaml", "-o", "tuned")
+    assert out.splitlines()[0].startswith("reciprocal_rank on the inner validation (10 queries)"), out
+    assert out.count("optimizer.lr=") == 4 and "the base" in out, out
+    assert "trial 4 of 4:" in err and not os.path.exists("tuned.tune"), err
+    akin("tune", "t.yaml", "-o", "tuned", status=2, says="exists already")
+    words = ["tune", "t.yaml", "-o", "tuned", "--force", "--json", "--trials", "3"]
+    first, again = (json.loads(akin(*words)[0]) for _ in range(2))
+    assert [t["value"] for t in first["trials"]] == [t["value"] for t in again["trials"]], first
+    assert len(first["trials"]) == 3 and first["kept"] in ("tuned", "base"), first
+    told = json.loads(akin("inspect", "tuned", "--json")[0])
+    assert ("head" in told) == (first["kept"] == "tuned"), told
+    akin("tune", "t.yaml", "-o", "x", "--set", "tune={head.type: [gaited]}", status=1,
+         says="head.type=gaited")
 
 
 @case

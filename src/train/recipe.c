@@ -190,6 +190,24 @@ akin_trainable akin_recipe_trainable(akin_recipe *recipe)
                             .recipe_folder = recipe->folder};
 }
 
+akin_status ak_recipe_base(akin_model **out, akin_recipe *recipe, akin_error *error)
+{
+    akin_context *context = recipe->context;
+    akin_named_encoder encoders[AK_MAX_ENCODERS] = {{NULL, NULL}};
+    int count;
+    uint64_t seed = context->seed;
+    *out = NULL;
+    context->seed = recipe->trainer.seed; /* as a run does */
+    akin_status status =
+        configure_encoders(recipe, context, encoders, AK_MAX_ENCODERS, &count, error);
+    context->seed = seed;
+    if (!status)
+        status = akin_model_create(out, context, encoders, count, NULL, error);
+    for (int i = 0; i < AK_MAX_ENCODERS && status; i++)
+        akin_encoder_free(encoders[i].encoder);
+    return status;
+}
+
 akin_trainer akin_recipe_trainer(const akin_recipe *recipe)
 {
     return recipe->trainer;

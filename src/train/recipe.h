@@ -61,8 +61,15 @@ akin_status ak_recipe_write_files(const akin_recipe *recipe, ak_value *data, aki
 akin_status ak_recipe_check(akin_recipe *recipe, akin_error *error);
 /* Without a section "loss": the usual one of the samples. */
 akin_status ak_recipe_make_loss(akin_loss **out, const akin_recipe *recipe, akin_error *error);
+/* recipe.c: the encoders alone; the seed draws what is fresh in them. */
+akin_status ak_recipe_base(akin_model **out, akin_recipe *recipe, akin_error *error);
 /* recipe_data.c */
 akin_status ak_recipe_open_data(akin_recipe *recipe, akin_error *error);
 void ak_recipe_close_data(akin_recipe *recipe);
+/* What the recipe trains on, once its data is open. */
+const akin_dataset *ak_recipe_train_set(const akin_recipe *recipe);
+/* A loader of any data set, with the recipe's batch size, sampler and seed. */
+akin_status ak_recipe_make_loader(const akin_recipe *recipe, const akin_dataset *dataset,
+                                  bool training, akin_loader **out, akin_error *error);
 
 #endif

@@ -96,8 +96,13 @@ static akin_status open_stream(akin_recipe *recipe, akin_error *error)
     return akin_stream_loader_create(&recipe->train_loader, recipe->stream, &options, error);
 }
 
-static akin_status make_loader(const akin_recipe *recipe, const akin_dataset *dataset,
-                               bool training, akin_loader **out, akin_error *error)
+const akin_dataset *ak_recipe_train_set(const akin_recipe *recipe)
+{
+    return recipe->train_set ? recipe->train_set : whole(recipe);
+}
+
+akin_status ak_recipe_make_loader(const akin_recipe *recipe, const akin_dataset *dataset,
+                                  bool training, akin_loader **out, akin_error *error)
 {
     akin_loader_options options = loader_options(recipe, training);
     if (recipe->data.samples == AKIN_PAIRS)
@@ -110,12 +115,12 @@ static akin_status open_data(akin_recipe *recipe, akin_error *error)
     AK_TRY(open_sets(recipe, error));
     if (recipe->data.streaming)
         AK_TRY(open_stream(recipe, error));
-    const akin_dataset *train = recipe->train_set ? recipe->train_set : whole(recipe);
-    if (!recipe->stream)
-        AK_TRY(make_loader(recipe, train, true, &recipe->train_loader, error));
+    else
+        AK_TRY(ak_recipe_make_loader(recipe, ak_recipe_train_set(recipe), true,
+                                     &recipe->train_loader, error));
     if (recipe->validation_set)
-        AK_TRY(make_loader(recipe, recipe->validation_set, false, &recipe->validation_loader,
-                           error));
+        AK_TRY(ak_recipe_make_loader(recipe, recipe->validation_set, false,
+                                     &recipe->validation_loader, error));
     return AKIN_OK;
 }
 

@@ -275,7 +275,7 @@ static const akin_option section_rows[] = {
 akin_status ak_recipe_parse(akin_recipe *recipe, akin_error *error)
 {
     static const char *const also[] = {"data", "encoders", "head",    "loss",
-                                       "optimizer", "train", "metrics", NULL};
+                                       "optimizer", "train", "metrics", "tune", NULL};
     sections top;
     const ak_value *unused;
     if (recipe->root->kind != AK_MAP)
@@ -290,5 +290,6 @@ akin_status ak_recipe_parse(akin_recipe *recipe, akin_error *error)
     AK_TRY(parse_metrics(recipe, error));
     AK_TRY(check_encoders(recipe, error));
     AK_TRY(section(recipe, "head", &unused, error));
+    AK_TRY(section(recipe, "tune", &unused, error));
     return section(recipe, "loss", &unused, error);
 }
