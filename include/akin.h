@@ -789,6 +789,9 @@ typedef struct akin_trainer {
                                         off */
     double min_delta;                /* 0: how much better counts as better */
     bool metrics_per_step;           /* metrics on every training batch as well as per epoch */
+    int64_t metrics_sample_size;     /* 0; else metrics of an epoch are of so many queries (scored
+                                        ones: pairs), the same in every epoch */
+    bool metrics_distinguish;        /* true: as in akin_evaluator_options */
     bool summary;                    /* true: a table of the model's parts before the first step */
     bool progress;                   /* true */
     const char *log_folder;          /* NULL, or where log.csv and log.jsonl are written */

@@ -113,7 +113,6 @@ static const struct {
     {GOOD "metrics:\n  - reciprocal_rank\n  - reciprocal_rink\n", 5, AKIN_ERR_ARGUMENT,
      "did you mean \"reciprocal_rank\""},
     {GOOD "metrics:\n  - {type: precision, kk: 1}\n", 4, AKIN_ERR_ARGUMENT, "kk"},
-    {GOOD "metrics:\n  - spearman\n", 4, AKIN_ERR_ARGUMENT, "scored"},
     {GOOD "metrics:\n  - 5\n", 4, AKIN_ERR_ARGUMENT, "is a whole number"},
     {GOOD "train:\n  epochs: 3\n  epochs: 4\n", 5, AKIN_ERR_FORMAT, "epochs"},
     {GOOD "train: {epochs: 3\n", 0, AKIN_ERR_FORMAT, "r.yaml"},

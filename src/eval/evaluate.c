@@ -54,36 +54,16 @@ static const char *place_name(const void *user, int64_t content, akin_arena *are
     return ak_arena_format(arena, "%s%lld", side, (long long)sample + 1);
 }
 
-/* Pairs drawn by the seed; all of them where no sample is wanted. */
-static akin_status score_sample(ak_evaluator *e, const ak_table *table, uint64_t seed,
-                                akin_error *error)
-{
-    enum { STREAM = 0x7061697273 };
-    int64_t n = table->count, wanted = e->options.sample_size;
-    int64_t kept = wanted && wanted < n ? wanted : n;
-    int64_t *order = ak_arena_new(e->scratch, int64_t, n);
-    int64_t *a = ak_arena_new(e->scratch, int64_t, kept);
-    int64_t *b = ak_arena_new(e->scratch, int64_t, kept);
-    float *score = ak_arena_new(e->scratch, float, kept);
-    if (!order || !a || !b || !score)
-        return ak_fail_memory(error);
-    if (kept < n)
-        ak_random_permutation(seed, STREAM, order, n);
-    for (int64_t i = 0; i < kept; i++) {
-        int64_t sample = kept < n ? order[i] : i;
-        a[i] = table->content[2 * sample];
-        b[i] = table->content[2 * sample + 1];
-        score[i] = table->score[sample];
-    }
-    return ak_evaluator_score(e, a, b, score, kept, error);
-}
-
 static akin_status pass(ak_evaluator *e, void *user, uint64_t seed, akin_error *error)
 {
     const labelled *data = user;
     ak_ids ids = {place_name, data->table};
-    if (data->kind == AKIN_EVALUATE_SCORED)
-        return score_sample(e, data->table, seed, error);
+    ak_scored_pairs pairs;
+    if (data->kind == AKIN_EVALUATE_SCORED) {
+        AK_TRY(ak_pairs_of_table(&pairs, data->table, e->options.sample_size, seed, e->scratch,
+                                 error));
+        return ak_evaluator_score(e, &pairs, error);
+    }
     AK_TRY(ak_trial_of_table(&e->trial, data->table, e->options.distinguish,
                              e->options.sample_size, seed, e->scratch, error));
     return ak_evaluator_rank(e, ak_dataset_name(data->dataset), &ids, error);

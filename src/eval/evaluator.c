@@ -306,47 +306,33 @@ akin_status ak_evaluator_rank(ak_evaluator *e, const char *name, const ak_ids *i
 
 /* ---- scored metrics ---- */
 
-static akin_status similarities(const ak_evaluator *e, const ak_sides *x, const int64_t *a,
-                                const int64_t *b, int64_t n, float **out, akin_error *error)
-{
-    *out = ak_arena_new(e->scratch, float, n);
-    if (!*out)
-        return ak_fail_memory(error);
-    for (int64_t i = 0; i < n; i++) {
-        float distance;
-        ak_distance_rows(AK_COSINE, ak_matrix_rows(x->queries, a[i], 1),
-                         ak_matrix_rows(x->documents, b[i], 1), &distance);
-        (*out)[i] = 1 - distance;
-    }
-    return AKIN_OK;
-}
-
 static akin_status score_row(ak_evaluator *e, const ak_metric *metric, const float *tuned,
-                             const float *base, const float *label, int64_t n, akin_error *error)
+                             const float *base, const ak_scored_pairs *pairs, akin_error *error)
 {
     double value, base_value = NAN;
-    AK_TRY(ak_metric_score(metric, tuned, label, n, e->scratch, &value, error));
+    const float *score = pairs->score;
+    int64_t n = pairs->count;
+    AK_TRY(ak_metric_score(metric, tuned, score, n, e->scratch, &value, error));
     if (base)
-        AK_TRY(ak_metric_score(metric, base, label, n, e->scratch, &base_value, error));
+        AK_TRY(ak_metric_score(metric, base, score, n, e->scratch, &base_value, error));
     akin_evaluation_row *row = add_figure(e, metric->name, value, base_value);
     if (!base || e->options.repeats > 1)
         return AKIN_OK;
     ak_interval interval;
-    AK_TRY(ak_bootstrap_scored(&interval, metric, tuned, base, label, n, e->options.resamples,
+    AK_TRY(ak_bootstrap_scored(&interval, metric, tuned, base, score, n, e->options.resamples,
                                e->options.seed, error));
     set_interval(row, &interval);
     return AKIN_OK;
 }
 
-akin_status ak_evaluator_score(ak_evaluator *e, const int64_t *a, const int64_t *b,
-                               const float *label, int64_t n, akin_error *error)
+akin_status ak_evaluator_score(ak_evaluator *e, const ak_scored_pairs *pairs, akin_error *error)
 {
     float *tuned, *base = NULL;
-    e->queries = e->candidates = n;
-    AK_TRY(similarities(e, &e->tuned, a, b, n, &tuned, error));
+    e->queries = e->candidates = pairs->count;
+    AK_TRY(ak_pairs_similarities(&tuned, pairs, &e->tuned, e->scratch, error));
     if (e->base.queries.data)
-        AK_TRY(similarities(e, &e->base, a, b, n, &base, error));
+        AK_TRY(ak_pairs_similarities(&base, pairs, &e->base, e->scratch, error));
     for (int i = 0; i < e->metric_count; i++)
-        AK_TRY(score_row(e, &e->metrics[i], tuned, base, label, n, error));
+        AK_TRY(score_row(e, &e->metrics[i], tuned, base, pairs, error));
     return AKIN_OK;
 }

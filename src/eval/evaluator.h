@@ -2,6 +2,7 @@
 #ifndef AK_EVAL_EVALUATOR_H
 #define AK_EVAL_EVALUATOR_H
 
+#include "eval/pairs.h"
 #include "eval/registry.h"
 #include "eval/trec.h"
 #include "features/features.h"
@@ -52,9 +53,8 @@ akin_status ak_evaluator_run(ak_evaluator *e, ak_pass_function *pass, void *user
 /* Ranking metrics of e->trial, and TREC files if they are asked for. `name`: of the data, for messages. */
 akin_status ak_evaluator_rank(ak_evaluator *e, const char *name, const ak_ids *ids,
                               akin_error *error);
-/* Scored metrics: pair i is contents a[i], b[i]. */
-akin_status ak_evaluator_score(ak_evaluator *e, const int64_t *a, const int64_t *b,
-                               const float *label, int64_t n, akin_error *error);
+/* Scored metrics. */
+akin_status ak_evaluator_score(ak_evaluator *e, const ak_scored_pairs *pairs, akin_error *error);
 
 /* ---- evaluate.c ---- */
 

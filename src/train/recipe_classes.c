@@ -101,11 +101,10 @@ static akin_status check_metric(const akin_recipe *recipe, const ak_value *one, 
     ak_metric metric;
     AK_TRY(
         ak_metric_make_parsed(&metric, recipe->context, one, recipe->name, recipe->arena, error));
-    if (metric.type->kind == AKIN_METRIC_RANKING)
+    if (metric.type->kind == AKIN_METRIC_RANKING || recipe->data.samples == AKIN_PAIRS)
         return AKIN_OK;
     return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, one->line,
-                      "the metric \"%s\" needs scored pairs; while training only ranking metrics "
-                      "are computed",
+                      "the metric \"%s\" is of scored pairs, but \"data.samples\" is groups",
                       metric.name);
 }
 

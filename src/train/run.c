@@ -140,11 +140,11 @@ static akin_status configure_metrics(akin_training *t, akin_error *error)
             return ak_fail(error, AKIN_ERR_ARGUMENT, "more than %d metrics", AK_MAX_METRICS);
         ak_metric *metric = &t->metrics[t->metric_count];
         AK_TRY(ak_metric_make(metric, t->context, list.metrics[i], t->run_arena, error));
-        if (metric->type->kind != AKIN_METRIC_RANKING)
+        if (metric->type->kind == AKIN_METRIC_SCORED &&
+            akin_dataset_kind(t->train.dataset) != AKIN_PAIRS)
             return ak_fail(error, AKIN_ERR_ARGUMENT,
-                           "the metric \"%s\" needs scored pairs; while training only ranking "
-                           "metrics are computed",
-                           metric->name);
+                           "the metric \"%s\" is of scored pairs, but %s holds groups",
+                           metric->name, ak_dataset_name(t->train.dataset));
         t->metric_count++;
     }
     return AKIN_OK;

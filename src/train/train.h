@@ -222,6 +222,12 @@ akin_status ak_side_embed(akin_training *t, const ak_side *side, bool base, akin
 
 /* validation_loss and the metrics, into the figures' values. */
 akin_status ak_validate(akin_training *t, bool base, akin_error *error);
+
+/* ---- metrics.c: the metrics that are computed while training ---- */
+
+/* Of the validation set, whose contents' embeddings are given, into the figures' values. */
+akin_status ak_table_metrics(akin_training *t, const ak_sides *x, akin_arena *arena,
+                             akin_error *error);
 /* The metrics of the training batch whose step was just made, into "step_NAME". */
 akin_status ak_step_metrics(akin_training *t, const ak_batch *batch, akin_error *error);
 

@@ -2,7 +2,6 @@
 #include "train/train.h"
 
 #include <math.h>
-#include <string.h>
 
 #define CHUNK 4096 /* contents that go through the head at once */
 #define TEXTS 512  /* through encoders, whose input may be large */
@@ -93,50 +92,24 @@ akin_status ak_side_embed(akin_training *t, const ak_side *side, bool base, akin
     return AKIN_OK;
 }
 
-/* NaN: no query of the validation set has a relevant candidate. */
-static akin_status set_metric(akin_training *t, int number, double value, akin_error *error)
-{
-    const char *name = t->metrics[number].name;
-    ak_run_figure(t, name)->value = value;
-    if (isnan(value) && strcmp(name, t->trainer.monitor) == 0)
-        return ak_fail(error, AKIN_ERR_MISMATCH,
-                       "%s: no query of the validation data has a relevant candidate, so that "
-                       "\"%s\" cannot tell the best epoch",
-                       ak_dataset_name(t->validation.dataset), name);
-    return AKIN_OK;
-}
-
 static akin_status metrics(akin_training *t, bool base, akin_error *error)
 {
     akin_arena *arena;
     AK_TRY(ak_arena_create(&arena, error));
-    const ak_table *table = t->validation.table;
+    int64_t contents = t->validation.table->contents;
     int64_t width = base ? t->model->input_dim : t->model->dim;
-    akin_matrix y = ak_matrix_new(arena, table->contents, width), documents = y;
-    bool sides = !base && akin_model_has_sides(t->model);
-    /* As many queries as the batches of the loss have samples, against every candidate. */
-    int64_t sample_size = t->trainer.limit_validation_batches *
-                          ak_loader_options_of(t->validation.loader)->batch_size;
-    ak_trial trial;
-    akin_ranking *rankings;
+    akin_matrix y = ak_matrix_new(arena, contents, width);
+    ak_sides sides = {y, y};
     akin_status status =
         y.data ? ak_side_embed(t, &t->validation, base, y, error) : ak_fail_memory(error);
-    if (!status && sides) {
-        documents = ak_matrix_new(arena, table->contents, width);
-        status = documents.data ? ak_side_embed(t, &t->validation, true, documents, error)
-                                : ak_fail_memory(error);
+    if (!status && !base && akin_model_has_sides(t->model)) {
+        sides.documents = ak_matrix_new(arena, contents, width);
+        status = sides.documents.data
+                     ? ak_side_embed(t, &t->validation, true, sides.documents, error)
+                     : ak_fail_memory(error);
     }
     if (!status)
-        status = ak_trial_of_table(&trial, table, true, sample_size, t->trainer.seed, arena, error);
-    if (!status)
-        status = ak_trial_rank(&trial, &(ak_sides){y, documents}, arena, &rankings, error);
-    double *values = status ? NULL : ak_arena_new(arena, double, trial.relevance.queries);
-    if (!status && !values)
-        status = ak_fail_memory(error);
-    for (int i = 0; i < t->metric_count && !status; i++) {
-        ak_metric_values(&t->metrics[i], rankings, trial.relevance.queries, values);
-        status = set_metric(t, i, ak_mean(values, trial.relevance.queries), error);
-    }
+        status = ak_table_metrics(t, &sides, arena, error);
     ak_arena_free(arena);
     return status;
 }
@@ -147,23 +120,4 @@ akin_status ak_validate(akin_training *t, bool base, akin_error *error)
         return AKIN_OK;
     AK_TRY(validation_loss(t, base, &ak_run_figure(t, "validation_loss")->value, error));
     return t->metric_count ? metrics(t, base, error) : AKIN_OK;
-}
-
-akin_status ak_step_metrics(akin_training *t, const ak_batch *batch, akin_error *error)
-{
-    ak_trial trial;
-    akin_ranking *rankings;
-    AK_TRY(ak_trial_of_labels(&trial, &batch->labels, t->arena, error));
-    ak_sides sides = {t->embeddings, t->embeddings};
-    if (akin_model_has_sides(t->model)) /* of a content on both sides of the batch too */
-        sides.documents = ((const ak_step_input *)batch->collated)->features;
-    AK_TRY(ak_trial_rank(&trial, &sides, t->arena, &rankings, error));
-    double *values = ak_arena_new(t->arena, double, trial.relevance.queries);
-    if (!values)
-        return ak_fail_memory(error);
-    for (int i = 0; i < t->metric_count; i++) {
-        ak_metric_values(&t->metrics[i], rankings, trial.relevance.queries, values);
-        t->step_figures[i]->value = ak_mean(values, trial.relevance.queries);
-    }
-    return AKIN_OK;
 }
