@@ -13,7 +13,7 @@ static struct poptOption rows[] = {
     {"json", 'j', POPT_ARG_NONE, &options.json, 0, "print one JSON list", NULL}, POPT_TABLEEND};
 
 static const char *const kinds[] = {"encoders", "heads", "losses", "metrics", "optimizers",
-                                    "samplers", NULL};
+                                    "samplers", "sections", NULL};
 
 static void print_class(const akin_class_info *info)
 {
@@ -41,12 +41,12 @@ static int run(akin_context *context, const char **arguments, int count)
     int known = 0;
     if (count != 1)
         return cli_usage("list", "list wants one of encoders, heads, losses, metrics, optimizers, "
-                                 "samplers");
+                                 "samplers, sections");
     while (kinds[known] && strcmp(kinds[known], arguments[0]) != 0)
         known++;
     if (!kinds[known])
-        return cli_usage("list", "list knows encoders, heads, losses, metrics, optimizers and "
-                                 "samplers, not \"%s\"",
+        return cli_usage("list", "list knows encoders, heads, losses, metrics, optimizers, "
+                                 "samplers and sections, not \"%s\"",
                          arguments[0]);
     json_t *list = json_array();
     for (int64_t i = 0; akin_list(context, arguments[0], i, &info); i++) {
@@ -65,9 +65,10 @@ static int run(akin_context *context, const char **arguments, int count)
 
 const cli_command cli_list = {
     .name = "list",
-    .arguments = "encoders|heads|losses|metrics|optimizers|samplers",
+    .arguments = "encoders|heads|losses|metrics|optimizers|samplers|sections",
     .summary = "show what there is, with options and defaults",
-    .description = "Every row works in a recipe by its name. Plug-ins show too.",
+    .description = "Every row works in a recipe by its name. Plug-ins show too. Sections are the maps of a recipe "
+        "and their keys.",
     .example = "akin list losses",
     .options = rows,
     .run = run};

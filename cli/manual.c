@@ -68,7 +68,7 @@ static void print_class(FILE *out, const akin_class_info *info)
 static int print_classes(FILE *out)
 {
     static const char *const kinds[] = {"encoders", "heads", "losses", "metrics", "optimizers",
-                                        "samplers"};
+                                        "samplers", "sections"};
     akin_context *context;
     akin_class_info info;
     akin_error error;

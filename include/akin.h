@@ -106,8 +106,8 @@ AKIN_API akin_status akin_register_metric(akin_context *context, const akin_metr
 AKIN_API akin_status akin_context_load_plugin(akin_context *context, const char *path,
                                               akin_error *error);
 
-/* What there is: kind "encoders", "heads", "losses", "metrics", "optimizers"
-   or "samplers"; false past the end. */
+/* What there is: kind "encoders", "heads", "losses", "metrics", "optimizers", "samplers", or
+   "sections": the maps of a recipe that are no class's; false past the end. */
 typedef struct akin_class_info {
     const char *name, *summary;
     const struct akin_option *options; /* may be NULL */

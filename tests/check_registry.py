@@ -14,9 +14,13 @@ import subprocess
 import sys
 
 KINDS = ("encoders", "heads", "losses", "metrics", "optimizers", "samplers")
-RECIPE_ROW = re.compile(r"\{\.name = (?:DATA|FIELD|BATCH|TRAINER|STOPPING|CHECKPOINT)\((\w+)")
-RUN_ROW = re.compile(r"\{\.name = (?:TRAINER|STOPPING|CHECKPOINT)\((\w+), \w+\)"
-                     r"(?:[^{}]*?\.default_text = \"([^\"]*)\")?")
+RUN = ("train.early_stopping", "train.checkpoint", "the run (docs/training.md)")
+ROW = re.compile(r"^\| `(\w+)` \| ([^|]*?) \|", re.MULTILINE)
+
+
+def listed(command, kind):
+    return json.loads(subprocess.run([command, "list", kind, "--json"], check=True,
+                                     stdout=subprocess.PIPE).stdout)
 
 
 def class_problems(kind, entry, tests):
@@ -30,36 +34,44 @@ def class_problems(kind, entry, tests):
             yield f"{kind}: {name}'s option {option['name']} has no help"
 
 
+def section_problems(sections, optimizer, formats, training):
+    """Keys of a recipe without a row in its page, options of a run without one that has the default."""
+    for entry in sections:
+        for option in entry["options"]:
+            if f"`{option['name']}`" not in formats:
+                yield f"docs/formats.md says nothing of `{option['name']}` in {entry['name']}"
+            if not option["help"]:
+                yield f"{entry['name']}: {option['name']} has no help"
+    rows = set(ROW.findall(training))
+    of_runs = [option for entry in sections for option in entry["options"]
+               if entry["name"] in RUN or entry["summary"] in RUN]
+    of_runs += [option for option in optimizer["options"] if option["name"] != "type"]
+    for option in of_runs:
+        default = option["default"] or "none"
+        if (option["name"], default) not in rows:
+            yield f"docs/training.md has no row of `{option['name']}` with the default {default}"
+    if len(of_runs) < 40:
+        yield f"only {len(of_runs)} options of runs were found"
+
+
 def main():
     command, root = sys.argv[1], pathlib.Path(sys.argv[2])
     tests = "\n".join(path.read_text() for pattern in ("test_*.c", "*.h", "data/*.inc")
                       for path in sorted((root / "tests").glob(pattern)))
-    formats = (root / "docs" / "formats.md").read_text(encoding="utf-8")
+    formats, training = ((root / "docs" / name).read_text(encoding="utf-8")
+                         for name in ("formats.md", "training.md"))
     problems, count = [], 0
     for kind in KINDS:
-        listed = json.loads(subprocess.run([command, "list", kind, "--json"], check=True,
-                                           stdout=subprocess.PIPE).stdout)
-        count += len(listed)
-        for entry in listed:
+        entries = listed(command, kind)
+        count += len(entries)
+        for entry in entries:
             problems += class_problems(kind, entry, tests)
-    keys = [key for name in ("recipe_options.c", "trainer.c")
-            for key in RECIPE_ROW.findall((root / "src" / "train" / name).read_text())]
-    problems += [f"docs/formats.md says nothing of the recipe's key `{key}`" for key in keys
-                 if f"`{key}`" not in formats]
-    training = (root / "docs" / "training.md").read_text(encoding="utf-8")
-    rows = set(re.findall(r"^\| `(\w+)` \| ([^|]*?) \|", training, re.MULTILINE))
-    keys_of_runs = RUN_ROW.findall((root / "src" / "train" / "trainer.c").read_text())
-    optimizer = json.loads(subprocess.run([command, "list", "optimizers", "--json"], check=True,
-                                          stdout=subprocess.PIPE).stdout)[0]["options"]
-    keys_of_runs += [(option["name"], option["default"]) for option in optimizer
-                     if option["name"] != "type"]
-    problems += [f"docs/training.md has no row of `{key}` with the default {default or 'none'}"
-                 for key, default in keys_of_runs if (key, default or "none") not in rows]
-    if len(keys_of_runs) < 30:
-        problems.append(f"only {len(keys_of_runs)} options of runs were found")
-    if len(keys) < 20 or count < 20:
-        problems.append(f"only {len(keys)} recipe keys and {count} classes were found")
-    print("\n".join(problems) or f"{count} classes and {len(keys)} recipe keys")
+    sections = listed(command, "sections")
+    problems += section_problems(sections, listed(command, "optimizers")[0], formats, training)
+    keys = sum(len(entry["options"]) for entry in sections)
+    if keys < 50 or count < 20:
+        problems.append(f"only {keys} recipe keys and {count} classes were found")
+    print("\n".join(problems) or f"{count} classes and {keys} recipe keys")
     return 1 if problems else 0
 
 

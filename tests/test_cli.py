@@ -431,7 +431,7 @@ def inspect_knows_what_it_sees():
 @case
 def lists():
     for kind, name in (("encoders", "transformer"), ("heads", "skip_connection"),
-                       ("losses", "triplet"), ("metrics", "ndcg"), ("optimizers", "adamw")):
+                       ("losses", "triplet"), ("metrics", "ndcg"), ("optimizers", "adamw"), ("sections", "train.checkpoint")):
         assert f"\n{name} " in "\n" + akin("list", kind)[0], kind
         rows = json.loads(akin("list", kind, "--json")[0])
         assert name in [row["name"] for row in rows] and all(row["summary"] for row in rows), kind

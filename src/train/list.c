@@ -1,5 +1,5 @@
 /* What there is, by kind: for `akin list`. */
-#include "train/train.h"
+#include "train/recipe.h"
 
 #include "model/heads.h"
 
@@ -12,11 +12,28 @@ static const akin_class_info optimizers[] = {
      ak_optimizer_options},
 };
 
-static bool optimizer_at(int64_t number, akin_class_info *info)
+/* Two rows of a name share a map. */
+static const akin_class_info sections[] = {
+    {"data", "what is learned from", ak_data_rows},
+    {"data.fields", "which member or column holds what", ak_field_rows},
+    {"data.train", "one of several files", ak_file_rows},
+    {"train", "batches", ak_batch_rows},
+    {"train", "the run (docs/training.md)", ak_trainer_rows},
+    {"train.early_stopping", "what is best, and when to stop", ak_stopping_rows},
+    {"train.checkpoint", "when it is written, what is kept", ak_checkpoint_rows},
+    {"train.hard_negatives", "when they are mined", ak_hard_rows},
+    {"train.hard_negatives", "which they are", ak_mining_rows},
+    {"optimizer.groups", "parameters that are trained in their own way", ak_group_options},
+};
+
+#define COUNT(list) ((int64_t)(sizeof(list) / sizeof *(list)))
+
+static bool one_of(const akin_class_info *list, int64_t count, int64_t number,
+                   akin_class_info *info)
 {
-    if (number >= (int64_t)(sizeof optimizers / sizeof *optimizers))
+    if (number >= count)
         return false;
-    *info = optimizers[number];
+    *info = list[number];
     return true;
 }
 
@@ -27,7 +44,9 @@ bool akin_list(const akin_context *context, const char *kind, int64_t number,
     if (number < 0)
         return false;
     if (strcmp(kind, "optimizers") == 0)
-        return optimizer_at(number, info);
+        return one_of(optimizers, COUNT(optimizers), number, info);
+    if (strcmp(kind, "sections") == 0)
+        return one_of(sections, COUNT(sections), number, info);
     if (strcmp(kind, "samplers") == 0)
         return ak_sampler_at(number, info);
     if (strcmp(kind, "encoders") == 0 &&
