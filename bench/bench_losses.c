@@ -1,6 +1,8 @@
 /* Time of one loss with its gradient, in milliseconds: the median of many calls, on random batches
    of the shapes that training uses. `products` is the time of the matrix products alone, the floor.
 
+   Those "on memory" are what xbm adds to a step: the loss of a batch against so many rows.
+
        bench_losses [width [f32|bf16 [part of a name]]]      (default 384 f32) */
 #include "base/memory.h"
 #include "base/random.h"
@@ -18,6 +20,7 @@ typedef struct entry {
     const akin_loss_class *loss;
     int64_t samples, groups; /* groups 0: pairs without subgroups */
     const char *options[2][2];
+    int64_t memory; /* rows; 0: the loss of the batch */
 } entry;
 
 #define RANKING &ak_loss_multiple_negatives_ranking
@@ -47,6 +50,15 @@ static const entry entries[] = {
     {"proxy_anchor", &ak_loss_proxy_anchor, 1024, 150, {{0}}},
     {"softmax", &ak_loss_softmax, 1024, 150, {{0}}},
     {"supcon", &ak_loss_supcon, 1024, 150, {{0}}},
+    {"ranking on memory", RANKING, 128, 0, {{0}}, 10000},
+    {"ranking on memory", RANKING, 1024, 0, {{0}}, 10000},
+    {"supcon on memory", &ak_loss_supcon, 128, 150, {{0}}, 10000},
+    {"supcon on memory", &ak_loss_supcon, 1024, 150, {{0}}, 10000},
+    {"multi_similarity on memory", &ak_loss_multi_similarity, 1024, 150, {{0}}, 10000},
+    {"triplet hard on memory", &ak_loss_triplet, 128, 150, {{0}}, 10000},
+    {"triplet hard on memory", &ak_loss_triplet, 1024, 150, {{0}}, 10000},
+    {"triplet semi-hard on memory", &ak_loss_triplet, 128, 150, {{"mining", "1"}}, 10000},
+    {"triplet semi-hard on memory", &ak_loss_triplet, 1024, 150, {{"mining", "1"}}, 10000},
     {"triplet all, 2 groups", &ak_loss_triplet, 1024, 2, {{"mining", "2"}}},
 };
 
@@ -110,6 +122,44 @@ static void fill(const entry *e, akin_matrix x, akin_labels *labels, int64_t *nu
                             .subgroup = e->groups ? label : NULL};
 }
 
+/* Earlier objects of the same groups. */
+static void fill_memory(const entry *e, akin_memory *memory, int64_t *numbers)
+{
+    akin_matrix units = memory->units;
+    for (int64_t j = 0; j < units.rows; j++) {
+        uint64_t groups = e->groups ? (uint64_t)e->groups : 1;
+        uint64_t group = ak_random_below(1, 2, (uint64_t)j, groups);
+        numbers[j] = 1000000 + j;
+        numbers[units.rows + j] = (int64_t)group;
+        for (int64_t k = 0; k < units.columns; k++)
+            units.data[j * units.columns + k] =
+                (float)(ak_random_normal(2, e->groups ? group : (uint64_t)j, (uint64_t)k) +
+                        ak_random_normal(4, (uint64_t)j, (uint64_t)k));
+    }
+    ak_normalize_forward(units, units, NULL);
+    memory->content = numbers;
+    memory->group = numbers + units.rows;
+}
+
+static double median_of_memory_products(const entry *e, const akin_memory *memory, akin_matrix x,
+                                        akin_matrix dx, akin_precision precision)
+{
+    double times[CALLS];
+    int64_t n = e->samples, m = memory->units.rows, d = x.columns;
+    float *s = ak_alloc((size_t)(n * m) * sizeof *s);
+    for (int i = 0; i < CALLS; i++) {
+        double start = now();
+        ak_gemm(precision, AK_PLAIN, AK_TRANSPOSED, n, m, d, 1, x.data, d, memory->units.data, d, 0,
+                s, m);
+        ak_gemm(precision, AK_PLAIN, AK_PLAIN, n, d, m, 1, s, m, memory->units.data, d, 0, dx.data,
+                d);
+        times[i] = now() - start;
+    }
+    ak_free(s);
+    qsort(times, CALLS, sizeof *times, by_value);
+    return times[CALLS / 2];
+}
+
 static double median_of_products(const entry *e, akin_matrix x, akin_matrix dx, float *square,
                                  akin_precision precision)
 {
@@ -137,6 +187,10 @@ static void measure(const entry *e, int64_t width, akin_precision precision)
     akin_matrix x = ak_matrix(ak_alloc((size_t)(rows * width) * sizeof(float)), rows, width);
     akin_matrix dx = ak_matrix(ak_alloc((size_t)(rows * width) * sizeof(float)), rows, width);
     int64_t *numbers = ak_alloc((size_t)(2 * rows) * sizeof *numbers);
+    int64_t *memory_numbers = ak_alloc((size_t)(2 * e->memory + 1) * sizeof *memory_numbers);
+    akin_memory memory = {.size = sizeof memory};
+    memory.units = ak_matrix(ak_alloc((size_t)(e->memory * width + 1) * sizeof(float)), e->memory,
+                             width);
     float *score = ak_alloc((size_t)rows * sizeof *score);
     float *square = ak_alloc((size_t)(e->samples * e->samples) * sizeof *square);
     void *self, *options = make_options(e);
@@ -151,16 +205,21 @@ static void measure(const entry *e, int64_t width, akin_precision precision)
     double value = 0, times[CALLS];
     size_t used = 0;
     fill(e, x, &labels, numbers, score);
+    fill_memory(e, &memory, memory_numbers);
     for (int i = -WARM_UP; i < CALLS && !status; i++) {
         ak_arena_reset(pass.arena);
         double start = now();
-        status = e->loss->compute(self, &pass, &labels, x, dx, &value, NULL);
+        status = e->memory ? e->loss->compute_memory(self, &pass, &labels, x, &memory, dx, &value,
+                                                     NULL)
+                           : e->loss->compute(self, &pass, &labels, x, dx, &value, NULL);
         times[i < 0 ? 0 : i] = now() - start;
         used = ak_arena_used(pass.arena);
     }
     qsort(times, CALLS, sizeof *times, by_value);
     printf("%-34s %5d  %8.3f ms   products %7.3f ms   %6.1f MB   loss %.6f\n", e->name,
-           (int)e->samples, times[CALLS / 2], median_of_products(e, x, dx, square, precision),
+           (int)e->samples, times[CALLS / 2],
+           e->memory ? median_of_memory_products(e, &memory, x, dx, precision)
+                     : median_of_products(e, x, dx, square, precision),
            (double)used / 1e6, value);
     e->loss->free(self);
     akin_parameters_free(parameters);
@@ -169,6 +228,8 @@ static void measure(const entry *e, int64_t width, akin_precision precision)
     ak_free(x.data);
     ak_free(dx.data);
     ak_free(numbers);
+    ak_free(memory_numbers);
+    ak_free(memory.units.data);
     ak_free(score);
     ak_free(square);
 }

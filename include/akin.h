@@ -471,7 +471,21 @@ typedef struct akin_loss_traits {
     size_t size;
     akin_sample_kind kind; /* what it learns from */
     bool collapses;        /* it only pulls: standing alone it makes all vectors one */
+    bool memory;           /* it can be computed against a memory of earlier batches */
 } akin_loss_traits;
+
+/* Objects of earlier batches of a run, constants by now: objects of groups, or the b's of pairs. */
+typedef struct akin_memory {
+    size_t size;
+    akin_matrix units;       /* their embeddings at that time, a unit row each */
+    const int64_t *content;  /* as in akin_labels, a number per row */
+    const int64_t *group;    /* groups */
+    const int64_t *subgroup; /* pairs; NULL when not given */
+} akin_memory;
+
+/* Is shown a block of a loss's state; resuming a run writes into it. */
+typedef akin_status akin_state_function(void *user, const char *name, void *data, size_t size,
+                                        akin_error *error);
 
 struct akin_loss_class {
     size_t size;
@@ -487,9 +501,17 @@ struct akin_loss_class {
        Adds to the gradients of its own parameters. */
     akin_status (*compute)(void *self, const akin_pass *pass, const akin_labels *labels,
                            akin_matrix x, akin_matrix dx, double *value, akin_error *error);
-    /* May be NULL. Refuses options that do not go together, and changes of the traits, which start
-       as {kind, false}, what the options decide. */
+    /* May be NULL. Refuses options that do not go together, and changes of the traits what the
+       options decide; they start as {kind, false, whether there is a compute_memory}. */
     akin_status (*describe)(const void *options, akin_loss_traits *traits, akin_error *error);
+    /* May be NULL: xbm cannot be around it. As compute, for the batch's objects as anchors and the
+       memory's rows as what is near or far; the memory has the width of x and is not empty. */
+    akin_status (*compute_memory)(void *self, const akin_pass *pass, const akin_labels *labels,
+                                  akin_matrix x, const akin_memory *memory, akin_matrix dx,
+                                  double *value, akin_error *error);
+    /* May be NULL: it has none but its parameters. Shows every block of what a checkpoint must
+       hold, of the same sizes and in the same order each time. */
+    akin_status (*state)(void *self, akin_state_function *show, void *user, akin_error *error);
 };
 
 /* One query's outcome. Ranks are 1-based positions among the candidates, by falling similarity, ties

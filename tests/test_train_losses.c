@@ -229,6 +229,8 @@ static void interrupted_runs_go_on_as_if_they_were_not(void **state)
     static const char *const losses[] = {
         "{type: sum, losses: [supcon, center], weights: [1, 0.1]}",
         "{type: matryoshka, loss: {type: cosface, scale: 8}, dims: [6, 3]}",
+        "{type: xbm, loss: supcon, start_iteration: 3, buffer_size: 50}",
+        "{type: sum, losses: [{type: xbm, loss: triplet, start_iteration: 0}, center]}",
     };
     akin_context_on_interrupt(context, &interrupt);
     for (size_t i = 0; i < sizeof losses / sizeof *losses; i++) {

@@ -61,17 +61,17 @@ typedef struct builder {
 } builder;
 
 static akin_status builder_init(builder *b, ak_exclusions *out, const akin_labels *labels,
-                                int64_t rows, const int64_t *columns, akin_arena *arena,
-                                akin_error *error)
+                                int64_t rows, const int64_t *contents, int64_t columns,
+                                akin_arena *arena, akin_error *error)
 {
     *b = (builder){.out = out, .arena = arena, .labels = labels, .capacity = 4 * rows + 16};
-    AK_TRY(ak_value_index_build(&b->columns, columns, rows, arena, error));
+    AK_TRY(ak_value_index_build(&b->columns, contents, columns, arena, error));
     out->start = ak_arena_new(arena, int64_t, rows + 1);
     out->columns = ak_arena_new(arena, int32_t, b->capacity);
-    b->mark = ak_arena_new(arena, int32_t, rows);
+    b->mark = ak_arena_new(arena, int32_t, columns);
     if (!out->start || !out->columns || !b->mark)
         return ak_fail_memory(error);
-    memset(b->mark, 0, (size_t)rows * sizeof *b->mark);
+    memset(b->mark, 0, (size_t)columns * sizeof *b->mark);
     return AKIN_OK;
 }
 
@@ -160,7 +160,7 @@ akin_status ak_exclude_objects(ak_exclusions *out, const akin_labels *labels, in
                                bool known_positives, akin_arena *arena, akin_error *error)
 {
     builder b;
-    AK_TRY(builder_init(&b, out, labels, count, labels->content, arena, error));
+    AK_TRY(builder_init(&b, out, labels, count, labels->content, count, arena, error));
     for (int64_t i = 0; i < count; i++) {
         out->start[i] = b.count;
         each_equal(&b, i, labels->content[i], exclude);
@@ -187,28 +187,62 @@ static void exclude_by_batch(builder *b, const ak_value_index *rows, int64_t i)
             each_equal(b, i, content_b[k], spare);
 }
 
+/* subgroups NULL: none are given. */
+static void exclude_by_pair(builder *b, const ak_value_index *rows, const ak_value_index *subgroups,
+                            int64_t i)
+{
+    const akin_labels *labels = b->labels;
+    each_equal(b, i, labels->content[i], exclude);
+    exclude_positives(b, i, labels->content[i]);
+    exclude_by_batch(b, rows, i);
+    if (!subgroups)
+        return;
+    int32_t j = ak_value_index_find(subgroups, labels->subgroup[i]);
+    for (; j >= 0; j = subgroups->next[j])
+        exclude(b, i, j);
+}
+
+/* The b's of the batch, or of the memory. */
+static akin_status exclude_pairs(builder *b, const int64_t *subgroup, bool diagonal,
+                                 akin_error *error)
+{
+    const akin_labels *labels = b->labels;
+    ak_value_index rows, subgroups;
+    bool given = labels->subgroup && subgroup;
+    AK_TRY(ak_value_index_build(&rows, labels->content, labels->count, b->arena, error));
+    if (given)
+        AK_TRY(ak_value_index_build(&subgroups, subgroup, b->columns.count, b->arena, error));
+    for (int64_t i = 0; i < labels->count; i++) {
+        b->out->start[i] = b->count;
+        if (diagonal)
+            spare(b, i, (int32_t)i);
+        exclude_by_pair(b, &rows, given ? &subgroups : NULL, i);
+    }
+    b->out->start[labels->count] = b->count;
+    return b->failed ? ak_fail_memory(error) : AKIN_OK;
+}
+
 akin_status ak_exclude_pairs(ak_exclusions *out, const akin_labels *labels, akin_arena *arena,
                              akin_error *error)
 {
     builder b;
-    ak_value_index rows, subgroups = {0};
     int64_t n = labels->count;
-    AK_TRY(builder_init(&b, out, labels, n, labels->content + n, arena, error));
-    AK_TRY(ak_value_index_build(&rows, labels->content, n, arena, error));
-    if (labels->subgroup)
-        AK_TRY(ak_value_index_build(&subgroups, labels->subgroup, n, arena, error));
-    for (int64_t i = 0; i < n; i++) {
+    AK_TRY(builder_init(&b, out, labels, n, labels->content + n, n, arena, error));
+    return exclude_pairs(&b, labels->subgroup, true, error);
+}
+
+akin_status ak_exclude_memory(ak_exclusions *out, const akin_labels *labels,
+                              const akin_memory *memory, akin_arena *arena, akin_error *error)
+{
+    builder b;
+    AK_TRY(builder_init(&b, out, labels, labels->count, memory->content, memory->units.rows, arena,
+                        error));
+    if (labels->kind == AKIN_PAIRS)
+        return exclude_pairs(&b, memory->subgroup, false, error);
+    for (int64_t i = 0; i < labels->count; i++) {
         out->start[i] = b.count;
-        spare(&b, i, (int32_t)i);
         each_equal(&b, i, labels->content[i], exclude);
-        exclude_positives(&b, i, labels->content[i]);
-        exclude_by_batch(&b, &rows, i);
-        if (!labels->subgroup)
-            continue;
-        int32_t j = ak_value_index_find(&subgroups, labels->subgroup[i]);
-        for (; j >= 0; j = subgroups.next[j])
-            exclude(&b, i, j);
     }
-    out->start[n] = b.count;
+    out->start[labels->count] = b.count;
     return b.failed ? ak_fail_memory(error) : AKIN_OK;
 }

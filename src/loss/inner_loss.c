@@ -5,7 +5,7 @@
 
 #include "loss/space.h"
 
-#include <string.h>
+#include <stdio.h>
 
 akin_status ak_inner_loss_create(ak_inner_loss *out, const akin_class_given *given,
                                  const char *scope, int64_t dim, int64_t groups,
@@ -90,6 +90,61 @@ akin_status ak_inner_loss_add(const ak_inner_loss *loss, double weight, const ak
     if (dx.data)
         ak_matrix_add_scaled(weight, d, dx);
     *value += weight * own;
+    return AKIN_OK;
+}
+
+/* ---- several ---- */
+
+akin_status ak_inner_losses_init(ak_inner_losses *losses, int64_t most, akin_error *error)
+{
+    *losses = (ak_inner_losses){.items = ak_calloc((size_t)most, sizeof *losses->items)};
+    return losses->items ? AKIN_OK : ak_fail_memory(error);
+}
+
+akin_status ak_inner_losses_add(ak_inner_losses *losses, const akin_class_given *given, int64_t dim,
+                                int64_t groups, akin_parameters *parameters, akin_error *error)
+{
+    char scope[32];
+    snprintf(scope, sizeof scope, "%lld", (long long)losses->count);
+    AK_TRY(ak_inner_loss_create(&losses->items[losses->count], given, scope, dim, groups,
+                                parameters, error));
+    losses->count++;
+    return AKIN_OK;
+}
+
+void ak_inner_losses_free(ak_inner_losses *losses)
+{
+    for (int64_t i = 0; i < losses->count; i++)
+        ak_inner_loss_free(&losses->items[i]);
+    ak_free(losses->items);
+}
+
+typedef struct numbered {
+    int64_t number;
+    akin_state_function *show;
+    void *user;
+} numbered;
+
+static akin_status show_numbered(void *user, const char *name, void *data, size_t size,
+                                 akin_error *error)
+{
+    const numbered *n = user;
+    char *full = ak_format("%lld.%s", (long long)n->number, name);
+    akin_status status =
+        full ? n->show(n->user, full, data, size, error) : ak_fail_memory(error);
+    ak_free(full);
+    return status;
+}
+
+akin_status ak_inner_losses_state(const ak_inner_losses *losses, akin_state_function *show,
+                                  void *user, akin_error *error)
+{
+    for (int64_t i = 0; i < losses->count; i++) {
+        const ak_inner_loss *one = &losses->items[i];
+        numbered n = {i, show, user};
+        if (AK_CLASS_HAS(one->type, state))
+            AK_TRY(one->type->state(one->self, show_numbered, &n, error));
+    }
     return AKIN_OK;
 }
 

@@ -23,6 +23,20 @@ akin_status ak_inner_loss_add(const ak_inner_loss *loss, double weight, const ak
                               const akin_labels *labels, akin_matrix x, akin_matrix dx,
                               double *value, akin_error *error);
 
+/* Several, with parameters and state under their numbers: "0.classes", "1.classes". */
+typedef struct ak_inner_losses {
+    int64_t count;
+    ak_inner_loss *items;
+} ak_inner_losses;
+
+akin_status ak_inner_losses_init(ak_inner_losses *losses, int64_t most, akin_error *error);
+/* At most so many. */
+akin_status ak_inner_losses_add(ak_inner_losses *losses, const akin_class_given *given, int64_t dim,
+                                int64_t groups, akin_parameters *parameters, akin_error *error);
+void ak_inner_losses_free(ak_inner_losses *losses);
+akin_status ak_inner_losses_state(const ak_inner_losses *losses, akin_state_function *show,
+                                  void *user, akin_error *error);
+
 /* y += weight * x */
 void ak_matrix_add_scaled(double weight, akin_matrix x, akin_matrix y);
 

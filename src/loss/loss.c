@@ -23,13 +23,16 @@ const akin_loss_class *const ak_losses[] = {
     &ak_loss_sum,
     &ak_loss_supcon,
     &ak_loss_triplet,
+    &ak_loss_xbm,
     NULL,
 };
 
 akin_status ak_loss_describe(const akin_loss_class *type, const void *options,
                              akin_loss_traits *traits, akin_error *error)
 {
-    *traits = (akin_loss_traits){.size = sizeof *traits, .kind = type->kind};
+    *traits = (akin_loss_traits){.size = sizeof *traits,
+                                 .kind = type->kind,
+                                 .memory = AK_CLASS_HAS(type, compute_memory)};
     return AK_CLASS_HAS(type, describe) ? type->describe(options, traits, error) : AKIN_OK;
 }
 

@@ -22,6 +22,7 @@ extern const akin_loss_class ak_loss_softmax;
 extern const akin_loss_class ak_loss_sum;
 extern const akin_loss_class ak_loss_supcon;
 extern const akin_loss_class ak_loss_triplet;
+extern const akin_loss_class ak_loss_xbm;
 
 /* The class's traits, as its options change them; refuses options that do not go together. */
 akin_status ak_loss_describe(const akin_loss_class *type, const void *options,

@@ -5,7 +5,6 @@
 #include "loss/space.h"
 
 #include <math.h>
-#include <stdio.h>
 
 typedef struct options {
     akin_classes loss;
@@ -35,8 +34,7 @@ static const akin_option option_rows[] = {
 
 typedef struct matryoshka {
     const options *options;
-    int64_t count;
-    ak_inner_loss parts[];
+    ak_inner_losses parts;
 } matryoshka;
 
 static akin_status describe(const void *given, akin_loss_traits *traits, akin_error *error)
@@ -49,24 +47,19 @@ static akin_status describe(const void *given, akin_loss_traits *traits, akin_er
 static void matryoshka_free(void *self)
 {
     matryoshka *m = self;
-    for (int64_t k = 0; m && k < m->count; k++)
-        ak_inner_loss_free(&m->parts[k]);
+    if (m)
+        ak_inner_losses_free(&m->parts);
     ak_free(m);
 }
 
-static akin_status add_part(matryoshka *m, int64_t k, int64_t dim, int64_t groups,
-                            akin_parameters *parameters, akin_error *error)
+static akin_status check_dims(const akin_ints *dims, int64_t dim, akin_error *error)
 {
-    char scope[32];
-    int64_t own = m->options->dims.items[k];
-    if (own > dim)
-        return ak_fail(error, AKIN_ERR_ARGUMENT,
-                       "matryoshka: item %lld of \"dims\" is %lld, but the vectors are %lld wide",
-                       (long long)k + 1, (long long)own, (long long)dim);
-    snprintf(scope, sizeof scope, "%lld", (long long)k);
-    AK_TRY(ak_inner_loss_create(&m->parts[k], m->options->loss.items, scope, own, groups,
-                                parameters, error));
-    m->count++;
+    for (int64_t k = 0; k < dims->count; k++)
+        if (dims->items[k] > dim)
+            return ak_fail(error, AKIN_ERR_ARGUMENT,
+                           "matryoshka: item %lld of \"dims\" is %lld, but the vectors are %lld "
+                           "wide",
+                           (long long)k + 1, (long long)dims->items[k], (long long)dim);
     return AKIN_OK;
 }
 
@@ -75,19 +68,20 @@ static akin_status create(void **self, const void *given, int64_t dim, int64_t g
 {
     const options *o = given;
     *self = NULL;
-    matryoshka *m = ak_calloc(1, sizeof *m + (size_t)o->dims.count * sizeof *m->parts);
+    AK_TRY(check_dims(&o->dims, dim, error));
+    matryoshka *m = *self = ak_calloc(1, sizeof *m);
     if (!m)
         return ak_fail_memory(error);
     m->options = o;
-    for (int64_t k = 0; k < o->dims.count; k++) {
-        akin_status status = add_part(m, k, dim, groups, parameters, error);
-        if (status) {
-            matryoshka_free(m);
-            return status;
-        }
+    akin_status status = ak_inner_losses_init(&m->parts, o->dims.count, error);
+    for (int64_t k = 0; k < o->dims.count && !status; k++)
+        status = ak_inner_losses_add(&m->parts, o->loss.items, o->dims.items[k], groups, parameters,
+                                     error);
+    if (status) {
+        matryoshka_free(m);
+        *self = NULL;
     }
-    *self = m;
-    return AKIN_OK;
+    return status;
 }
 
 static akin_status compute(void *self, const akin_pass *pass, const akin_labels *labels,
@@ -97,17 +91,22 @@ static akin_status compute(void *self, const akin_pass *pass, const akin_labels 
     *value = 0;
     if (dx.data)
         ak_matrix_zero(dx);
-    for (int64_t k = 0; k < m->count; k++) {
+    for (int64_t k = 0; k < m->parts.count; k++) {
         int64_t dim = m->options->dims.items[k];
         if (dim > x.columns) { /* the base model's vectors may be of another width */
             *value = NAN;
             return AKIN_OK;
         }
-        AK_TRY(ak_inner_loss_add(&m->parts[k], ak_weight_at(&m->options->weights, k), pass, labels,
-                                 ak_matrix_columns(x, 0, dim), ak_matrix_columns(dx, 0, dim), value,
+        AK_TRY(ak_inner_loss_add(&m->parts.items[k], ak_weight_at(&m->options->weights, k), pass,
+                                 labels, ak_matrix_columns(x, 0, dim), ak_matrix_columns(dx, 0, dim), value,
                                  error));
     }
     return AKIN_OK;
+}
+
+static akin_status state(void *self, akin_state_function *show, void *user, akin_error *error)
+{
+    return ak_inner_losses_state(&((const matryoshka *)self)->parts, show, user, error);
 }
 
 const akin_loss_class ak_loss_matryoshka = {
@@ -121,4 +120,5 @@ const akin_loss_class ak_loss_matryoshka = {
     .free = matryoshka_free,
     .compute = compute,
     .describe = describe,
+    .state = state,
 };

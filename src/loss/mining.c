@@ -58,6 +58,25 @@ static AK_KERNEL void scan_row(const float *d, const int32_t *group, int32_t own
             take(best, d[j], (int32_t)j, group[j] == own);
 }
 
+static ak_hardest hardest_of(const float *d, int64_t n, const int32_t *group, int32_t own,
+                             float offset)
+{
+    extremes best = {-INFINITY, INFINITY, -1, -1};
+    scan_row(d, group, own, n, &best);
+    return (ak_hardest){.positive = best.farthest_at,
+                        .negative = best.nearest_at,
+                        .positive_distance = best.farthest + offset,
+                        .negative_distance = best.nearest + offset};
+}
+
+ak_hardest ak_mine_row(float *d, int64_t n, const int32_t *group, int32_t own,
+                       const int32_t *holes, int64_t hole_count, float offset)
+{
+    for (int64_t k = 0; k < hole_count; k++)
+        d[holes[k]] = group[holes[k]] == own ? -INFINITY : INFINITY;
+    return hardest_of(d, n, group, own, offset);
+}
+
 /* d: the distances of row i, changed where it must not look. */
 static void mine_row(float *d, int64_t i, const int32_t *group, const ak_exclusions *exclusions,
                      int64_t n, float offset, ak_hardest *out)
@@ -66,12 +85,7 @@ static void mine_row(float *d, int64_t i, const int32_t *group, const ak_exclusi
         if (group[exclusions->columns[e]] != group[i])
             d[exclusions->columns[e]] = INFINITY;
     d[i] = -INFINITY;
-    extremes best = {-INFINITY, INFINITY, -1, -1};
-    scan_row(d, group, group[i], n, &best);
-    *out = (ak_hardest){.positive = best.farthest_at,
-                        .negative = best.nearest_at,
-                        .positive_distance = best.farthest + offset,
-                        .negative_distance = best.nearest + offset};
+    *out = hardest_of(d, n, group, group[i], offset);
 }
 
 akin_status ak_mine_hardest(const ak_space *space, const int32_t *group,

@@ -88,6 +88,16 @@ static akin_status compute(void *self, const akin_pass *pass, const akin_labels 
     return ak_group_rows_backward(&rows, (float)part, dx, error);
 }
 
+static akin_status compute_memory(void *self, const akin_pass *pass, const akin_labels *labels,
+                                  akin_matrix x, const akin_memory *memory, akin_matrix dx,
+                                  double *value, akin_error *error)
+{
+    ak_group_rows rows;
+    AK_TRY(ak_group_rows_init_memory(&rows, pass, labels, x, memory, error));
+    return ak_group_rows_run_memory(&rows, row_loss, self, 1 / (double)labels->count, dx, value,
+                                    error);
+}
+
 const akin_loss_class ak_loss_multi_similarity = {
     .size = sizeof(akin_loss_class),
     .name = "multi_similarity",
@@ -98,4 +108,5 @@ const akin_loss_class ak_loss_multi_similarity = {
     .create = create,
     .free = ak_free,
     .compute = compute,
+    .compute_memory = compute_memory,
 };

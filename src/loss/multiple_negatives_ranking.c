@@ -10,9 +10,11 @@
    its similarities are (1 + s) / 2. */
 #include "loss/entropy.h"
 #include "loss/loss.h"
+#include "loss/memory.h"
 #include "loss/tools.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct options {
     double scale;
@@ -103,6 +105,93 @@ static akin_status compute(void *self, const akin_pass *pass, const akin_labels 
     return backward(&space, s, dx, error);
 }
 
+/* ---- against a memory of b's: further negatives ---- */
+
+typedef struct memory_rows {
+    double scale;
+    int64_t columns; /* rows of the memory */
+    const float *weight;
+    const ak_exclusions *exclusions;
+    akin_matrix rows; /* unit a's, then unit b's */
+    float *own;       /* per pair: s_ii, then d value / d s_ii */
+    double *values;   /* per pair */
+} memory_rows;
+
+/* w_i [ log(exp l_ii + sum over the memory of exp l_ij) - l_ii ] */
+static void memory_row(void *user, int64_t i, float *s)
+{
+    const memory_rows *m = user;
+    const ak_exclusions *e = m->exclusions;
+    int64_t n = m->columns;
+    double weight = (double)m->weight[i], own = (double)m->own[i] * m->scale;
+    m->values[i] = 0;
+    m->own[i] = 0;
+    if (weight == 0) {
+        memset(s, 0, (size_t)n * sizeof *s);
+        return;
+    }
+    for (int64_t k = e->start[i]; k < e->start[i + 1]; k++)
+        s[e->columns[k]] = -INFINITY;
+    float scale = (float)m->scale, shift = fmaxf(ak_maximum(s, n) * scale, (float)own);
+    ak_scale_shift(s, scale, shift, s, n);
+    ak_exp(s, s, n);
+    double first = exp(own - (double)shift), sum = first + (double)ak_sum(s, n);
+    m->values[i] = weight * (log(sum) + (double)shift - own);
+    m->own[i] = (float)(weight * m->scale * (first / sum - 1));
+    ak_scale((float)(weight * m->scale / sum), s, n);
+}
+
+/* d value / d s_ii goes to both objects of the pair; the memory's share is in drows already. */
+static void add_own(const memory_rows *m, int64_t n, akin_matrix drows)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const float *a = m->rows.data + i * m->rows.stride, *b = a + n * m->rows.stride;
+        float *da = drows.data + i * drows.stride, *db = da + n * drows.stride;
+        ak_add_scaled(m->own[i], b, da, drows.columns);
+        memset(db, 0, (size_t)drows.columns * sizeof *db);
+        ak_add_scaled(m->own[i], a, db, drows.columns);
+    }
+}
+
+static akin_status compute_memory(void *self, const akin_pass *pass, const akin_labels *labels,
+                                  akin_matrix x, const akin_memory *memory, akin_matrix dx,
+                                  double *value, akin_error *error)
+{
+    const options *o = self;
+    int64_t n = labels->count;
+    ak_space space;
+    ak_exclusions exclusions;
+    float *weight = ak_arena_new(pass->arena, float, n);
+    memory_rows m = {.scale = o->scale,
+                     .columns = memory->units.rows,
+                     .weight = weight,
+                     .exclusions = &exclusions,
+                     .own = ak_arena_new(pass->arena, float, n),
+                     .values = ak_arena_new(pass->arena, double, n)};
+    if (!weight || !m.own || !m.values)
+        return ak_fail_memory(error);
+    AK_TRY(ak_space_init(&space, AK_COSINE, pass, x, error));
+    if (!weigh_anchors(labels, weight) || !space.finite)
+        return ak_loss_nothing(&space, dx, value);
+    AK_TRY(ak_exclude_memory(&exclusions, labels, memory, pass->arena, error));
+    m.rows = space.rows;
+    for (int64_t i = 0; i < n; i++)
+        m.own[i] = ak_dot(m.rows.data + i * m.rows.stride, m.rows.data + (n + i) * m.rows.stride,
+                          x.columns);
+    akin_matrix drows = dx.data ? ak_space_gradient(&space, dx) : dx;
+    if (dx.data && !drows.data)
+        return ak_fail_memory(error);
+    AK_TRY(ak_memory_products(&space, n, memory, memory_row, &m, 1, drows, error));
+    *value = 0;
+    for (int64_t i = 0; i < n; i++)
+        *value += m.values[i];
+    if (!dx.data)
+        return AKIN_OK;
+    add_own(&m, n, drows);
+    ak_space_finish(&space, drows, dx);
+    return AKIN_OK;
+}
+
 const akin_loss_class ak_loss_multiple_negatives_ranking = {
     .size = sizeof(akin_loss_class),
     .name = "multiple_negatives_ranking",
@@ -113,4 +202,5 @@ const akin_loss_class ak_loss_multiple_negatives_ranking = {
     .create = create,
     .free = ak_free,
     .compute = compute,
+    .compute_memory = compute_memory,
 };

@@ -2,8 +2,6 @@
 #include "loss/inner_loss.h"
 #include "loss/space.h"
 
-#include <stdio.h>
-
 typedef struct options {
     akin_classes losses;
     akin_floats weights;
@@ -24,9 +22,8 @@ static const akin_option option_rows[] = {
 };
 
 typedef struct sum {
-    const akin_floats *weights;
-    int64_t count;
-    ak_inner_loss parts[];
+    const options *options;
+    ak_inner_losses parts;
 } sum;
 
 static const char *kind_name(akin_sample_kind kind)
@@ -56,8 +53,8 @@ static akin_status describe(const void *given, akin_loss_traits *traits, akin_er
 static void sum_free(void *self)
 {
     sum *s = self;
-    for (int64_t i = 0; s && i < s->count; i++)
-        ak_inner_loss_free(&s->parts[i]);
+    if (s)
+        ak_inner_losses_free(&s->parts);
     ak_free(s);
 }
 
@@ -65,24 +62,18 @@ static akin_status create(void **self, const void *given, int64_t dim, int64_t g
                           akin_parameters *parameters, akin_error *error)
 {
     const options *o = given;
-    *self = NULL;
-    sum *s = ak_calloc(1, sizeof *s + (size_t)o->losses.count * sizeof *s->parts);
+    sum *s = *self = ak_calloc(1, sizeof *s);
     if (!s)
         return ak_fail_memory(error);
-    s->weights = &o->weights;
-    for (int64_t i = 0; i < o->losses.count; i++) {
-        char scope[32];
-        snprintf(scope, sizeof scope, "%lld", (long long)i);
-        akin_status status = ak_inner_loss_create(&s->parts[i], &o->losses.items[i], scope, dim,
-                                                  groups, parameters, error);
-        if (status) {
-            sum_free(s);
-            return status;
-        }
-        s->count++;
+    s->options = o;
+    akin_status status = ak_inner_losses_init(&s->parts, o->losses.count, error);
+    for (int64_t i = 0; i < o->losses.count && !status; i++)
+        status = ak_inner_losses_add(&s->parts, &o->losses.items[i], dim, groups, parameters, error);
+    if (status) {
+        sum_free(s);
+        *self = NULL;
     }
-    *self = s;
-    return AKIN_OK;
+    return status;
 }
 
 static akin_status compute(void *self, const akin_pass *pass, const akin_labels *labels,
@@ -92,10 +83,15 @@ static akin_status compute(void *self, const akin_pass *pass, const akin_labels 
     *value = 0;
     if (dx.data)
         ak_matrix_zero(dx);
-    for (int64_t i = 0; i < s->count; i++)
-        AK_TRY(ak_inner_loss_add(&s->parts[i], ak_weight_at(s->weights, i), pass, labels, x, dx,
-                                 value, error));
+    for (int64_t i = 0; i < s->parts.count; i++)
+        AK_TRY(ak_inner_loss_add(&s->parts.items[i], ak_weight_at(&s->options->weights, i), pass,
+                                 labels, x, dx, value, error));
     return AKIN_OK;
+}
+
+static akin_status state(void *self, akin_state_function *show, void *user, akin_error *error)
+{
+    return ak_inner_losses_state(&((const sum *)self)->parts, show, user, error);
 }
 
 const akin_loss_class ak_loss_sum = {
@@ -109,4 +105,5 @@ const akin_loss_class ak_loss_sum = {
     .free = sum_free,
     .compute = compute,
     .describe = describe,
+    .state = state,
 };

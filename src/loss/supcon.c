@@ -67,6 +67,16 @@ static akin_status compute(void *self, const akin_pass *pass, const akin_labels 
     return ak_group_rows_backward(&rows, (float)(1 / (double)rows.anchors), dx, error);
 }
 
+static akin_status compute_memory(void *self, const akin_pass *pass, const akin_labels *labels,
+                                  akin_matrix x, const akin_memory *memory, akin_matrix dx,
+                                  double *value, akin_error *error)
+{
+    ak_group_rows rows;
+    AK_TRY(ak_group_rows_init_memory(&rows, pass, labels, x, memory, error));
+    return ak_group_rows_run_memory(&rows, row_loss, self, 1 / (double)rows.anchors, dx, value,
+                                    error);
+}
+
 const akin_loss_class ak_loss_supcon = {
     .size = sizeof(akin_loss_class),
     .name = "supcon",
@@ -77,4 +87,5 @@ const akin_loss_class ak_loss_supcon = {
     .create = create,
     .free = ak_free,
     .compute = compute,
+    .compute_memory = compute_memory,
 };

@@ -17,19 +17,13 @@
 #include "loss/loss.h"
 #include "loss/mining.h"
 #include "loss/tools.h"
+#include "loss/triplet.h"
 #include "loss/triplet_rows.h"
 
 #include <math.h>
 #include <omp.h>
 
-typedef enum mining { HARD, SEMI_HARD, ALL } mining;
-
-typedef struct options {
-    double margin;
-    int mining;
-    bool soft;
-    int distance;
-} options;
+typedef ak_triplet_options options;
 
 static const akin_option option_rows[] = {
     {.name = "margin",
@@ -57,12 +51,12 @@ static const akin_option option_rows[] = {
 static akin_status describe(const void *given, akin_loss_traits *traits, akin_error *error)
 {
     const options *o = given;
-    (void)traits;
-    if (o->soft && o->mining != HARD)
+    traits->memory = o->mining != AK_TRIPLET_ALL && o->distance == AK_COSINE;
+    if (o->soft && o->mining != AK_TRIPLET_HARD)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "triplet: \"soft\" goes with mining hard, not with %s",
-                       o->mining == ALL ? "all" : "semi_hard");
-    if (o->mining == HARD && !o->soft && o->distance == AK_DOT_PRODUCT)
+                       o->mining == AK_TRIPLET_ALL ? "all" : "semi_hard");
+    if (o->mining == AK_TRIPLET_HARD && !o->soft && o->distance == AK_DOT_PRODUCT)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "triplet: mining hard divides by the mean distance, which dot_product makes "
                        "negative; expected another distance, another mining, or soft");
@@ -85,7 +79,7 @@ typedef struct divisor {
 
 /* The loss of the gathered anchors and its gradient by each d+ and d-: `edges` holds them in turns.
  */
-static double hard_loss(const options *o, ak_edge *edges, int64_t anchors)
+static double margin_loss(const options *o, ak_edge *edges, int64_t anchors)
 {
     double sum = 0, through = 0, mean = 0, n = (double)anchors;
     for (int64_t i = 0; i < anchors; i++)
@@ -116,16 +110,14 @@ static double soft_loss(ak_edge *edges, int64_t anchors)
     return sum;
 }
 
-static akin_status compute_hard(const options *o, const ak_space *space, const int32_t *group,
-                                const ak_exclusions *exclusions, akin_matrix dx, double *value,
-                                akin_error *error)
+double ak_triplet_hard_loss(const ak_triplet_options *o, ak_edge *edges, int64_t anchors)
 {
-    int64_t n = space->rows.rows, anchors = 0;
-    ak_hardest *hardest = ak_arena_new(space->arena, ak_hardest, n);
-    ak_edge *edges = ak_arena_new(space->arena, ak_edge, 2 * n);
-    if (!hardest || !edges)
-        return ak_fail_memory(error);
-    AK_TRY(ak_mine_hardest(space, group, exclusions, hardest, error));
+    return o->soft ? soft_loss(edges, anchors) : margin_loss(o, edges, anchors);
+}
+
+int64_t ak_triplet_hard_edges(const ak_hardest *hardest, int64_t n, ak_edge *edges)
+{
+    int64_t anchors = 0;
     for (int64_t i = 0; i < n; i++) {
         const ak_hardest *h = &hardest[i];
         if (h->positive < 0 || h->negative < 0)
@@ -134,9 +126,23 @@ static akin_status compute_hard(const options *o, const ak_space *space, const i
         edges[2 * anchors + 1] = (ak_edge){i, h->negative, h->negative_distance, 0};
         anchors++;
     }
+    return anchors;
+}
+
+static akin_status compute_hard(const options *o, const ak_space *space, const int32_t *group,
+                                const ak_exclusions *exclusions, akin_matrix dx, double *value,
+                                akin_error *error)
+{
+    int64_t n = space->rows.rows;
+    ak_hardest *hardest = ak_arena_new(space->arena, ak_hardest, n);
+    ak_edge *edges = ak_arena_new(space->arena, ak_edge, 2 * n);
+    if (!hardest || !edges)
+        return ak_fail_memory(error);
+    AK_TRY(ak_mine_hardest(space, group, exclusions, hardest, error));
+    int64_t anchors = ak_triplet_hard_edges(hardest, n, edges);
     if (!anchors)
         return ak_loss_nothing(space, dx, value);
-    *value = o->soft ? soft_loss(edges, anchors) : hard_loss(o, edges, anchors);
+    *value = ak_triplet_hard_loss(o, edges, anchors);
     return dx.data ? ak_edges_backward(space, edges, 2 * anchors, dx, error) : AKIN_OK;
 }
 
@@ -180,7 +186,7 @@ static void count_row(const counting *c, int64_t i)
                           .excluded_count = excluded[1] - excluded[0]};
     ak_triplet_scratch *scratch = &c->scratch[omp_get_thread_num()];
     float *weight = c->weight.data + i * c->weight.stride;
-    c->sums[i] = c->o->mining == ALL
+    c->sums[i] = c->o->mining == AK_TRIPLET_ALL
                      ? ak_triplet_row_all(&row, c->o->margin, scratch, weight)
                      : ak_triplet_row_semi_hard(&row, c->o->margin, scratch, weight);
 }
@@ -223,7 +229,7 @@ static akin_status compute(void *self, const akin_pass *pass, const akin_labels 
         return ak_loss_nothing(&space, dx, value);
     AK_TRY(ak_renumber(group, labels->group, labels->count, pass->arena, error));
     AK_TRY(ak_exclude_objects(&exclusions, labels, labels->count, false, pass->arena, error));
-    return o->mining == HARD ? compute_hard(o, &space, group, &exclusions, dx, value, error)
+    return o->mining == AK_TRIPLET_HARD ? compute_hard(o, &space, group, &exclusions, dx, value, error)
                              : compute_counting(o, &space, group, &exclusions, dx, value, error);
 }
 
@@ -238,4 +244,5 @@ const akin_loss_class ak_loss_triplet = {
     .free = ak_free,
     .compute = compute,
     .describe = describe,
+    .compute_memory = ak_triplet_compute_memory,
 };

@@ -1,8 +1,8 @@
 /* Checkpoint: one safetensors file, FOLDER/checkpoint.safetensors, written by rename. Tensors
-   "part.N.values", "part.N.best", "part.N.average", "part.N.MOMENT", "negatives"; the metadata
-   "state", "settings" and "recipe" are JSON. A run resumed from it ends in the same bits as one that
-   was never stopped: the order of batches and all random numbers are functions of (seed, epoch,
-   step). */
+   "part.N.values", "part.N.best", "part.N.average", "part.N.MOMENT", "negatives", and
+   "loss.NAME" (bytes) for what a loss remembers; the metadata "state", "settings" and "recipe" are
+   JSON. A run resumed from it ends in the same bits as one that was never stopped: the order of
+   batches and all random numbers are functions of (seed, epoch, step). */
 #include "train/train.h"
 
 #include "base/safetensors.h"
@@ -10,48 +10,69 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_TENSORS (AK_MAX_PARTS * 8 + 1)
-
 /* ---- tensors ---- */
 
 typedef struct block {
     char *name;
     void *data;
-    int64_t count;
     ak_dtype dtype;
+    int64_t count;
 } block;
 
-static bool add_block(block *blocks, int *n, int part, const char *what, float *data, int64_t count)
+typedef struct block_list {
+    block *items;
+    int64_t count, capacity;
+} block_list;
+
+/* Takes the name, which is NULL when there was no memory for it. */
+static akin_status add_block(block_list *list, char *name, void *data, ak_dtype dtype,
+                             int64_t count, akin_error *error)
 {
-    blocks[*n] = (block){ak_format("part.%d.%s", part, what), data, count, AK_DTYPE_F32};
-    return blocks[(*n)++].name != NULL;
+    akin_status status = name ? ak_grow(&list->items, list->count, &list->capacity,
+                                        sizeof *list->items, error)
+                              : ak_fail_memory(error);
+    if (status) {
+        ak_free(name);
+        return status;
+    }
+    list->items[list->count++] = (block){name, data, dtype, count};
+    return AKIN_OK;
+}
+
+static akin_status add_floats(block_list *list, int part, const char *what, float *data,
+                              int64_t count, akin_error *error)
+{
+    return add_block(list, ak_format("part.%d.%s", part, what), data, AK_DTYPE_F32, count, error);
+}
+
+static akin_status add_loss_state(void *user, const char *name, void *data, size_t size,
+                                  akin_error *error)
+{
+    return add_block(user, ak_format("loss.%s", name), data, AK_DTYPE_U8, (int64_t)size, error);
 }
 
 /* Every number of the run's state, the widest first: they are aligned in the file. */
-static akin_status list_blocks(const akin_training *t, block *blocks, int *n, akin_error *error)
+static akin_status list_blocks(const akin_training *t, block_list *list, akin_error *error)
 {
-    *n = 0;
-    if (t->negatives.content) {
-        blocks[0] = (block){ak_strdup("negatives"), t->negatives.content, t->negatives.count,
-                            AK_DTYPE_I64};
-        if (!blocks[(*n)++].name)
-            return ak_fail_memory(error);
-    }
+    const akin_loss *loss = t->loss;
+    if (t->negatives.content)
+        AK_TRY(add_block(list, ak_strdup("negatives"), t->negatives.content, AK_DTYPE_I64,
+                         t->negatives.count, error));
     for (int i = 0; i < t->part_count; i++) {
         const ak_part *part = &t->parts[i];
         int64_t size = ak_parameters_size(part->parameters);
-        if (!add_block(blocks, n, i, "values", ak_parameters_values(part->parameters), size))
-            return ak_fail_memory(error);
-        if (part->best && !add_block(blocks, n, i, "best", part->best, size))
-            return ak_fail_memory(error);
-        if (part->average && !add_block(blocks, n, i, "average", part->average, size))
-            return ak_fail_memory(error);
+        AK_TRY(add_floats(list, i, "values", ak_parameters_values(part->parameters), size, error));
+        if (part->best)
+            AK_TRY(add_floats(list, i, "best", part->best, size, error));
+        if (part->average)
+            AK_TRY(add_floats(list, i, "average", part->average, size, error));
         for (int s = 0; s < ak_optimizer_state_count(part->optimizer); s++)
-            if (!add_block(blocks, n, i, ak_optimizer_state_name(part->optimizer, s),
-                           ak_optimizer_state(part->optimizer, s), size))
-                return ak_fail_memory(error);
+            AK_TRY(add_floats(list, i, ak_optimizer_state_name(part->optimizer, s),
+                              ak_optimizer_state(part->optimizer, s), size, error));
     }
-    return AKIN_OK;
+    return AK_CLASS_HAS(loss->type, state)
+               ? loss->type->state(loss->self, add_loss_state, list, error)
+               : AKIN_OK;
 }
 
 static size_t block_size(const block *b)
@@ -59,28 +80,34 @@ static size_t block_size(const block *b)
     return (size_t)b->count * ak_dtype_size(b->dtype);
 }
 
-static void free_blocks(block *blocks, int n)
+static void free_blocks(block_list *list)
 {
-    for (int i = 0; i < n; i++)
-        ak_free(blocks[i].name);
+    for (int64_t i = 0; i < list->count; i++)
+        ak_free(list->items[i].name);
+    ak_free(list->items);
 }
 
-static akin_status write_file(const char *path, const block *blocks, int n, const char *state,
+static akin_status write_file(const char *path, const block_list *list, const char *state,
                               ak_settings s, akin_error *error)
 {
-    ak_tensor tensors[MAX_TENSORS];
-    for (int i = 0; i < n; i++)
-        tensors[i] = (ak_tensor){.name = blocks[i].name,
-                                 .dtype = blocks[i].dtype,
+    ak_tensor *tensors = ak_calloc((size_t)list->count, sizeof *tensors);
+    if (!tensors)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < list->count; i++) {
+        const block *b = &list->items[i];
+        tensors[i] = (ak_tensor){.name = b->name,
+                                 .dtype = b->dtype,
                                  .rank = 1,
-                                 .shape = {blocks[i].count},
-                                 .count = blocks[i].count,
-                                 .size = block_size(&blocks[i]),
-                                 .data = blocks[i].data};
-    const char *const metadata[] = {
-        "format",   "akin-checkpoint",          "state",  state, "settings",
-        s.settings, s.recipe ? "recipe" : NULL, s.recipe, NULL};
-    return ak_safetensors_write(path, tensors, n, metadata, error);
+                                 .shape = {b->count},
+                                 .count = b->count,
+                                 .size = block_size(b),
+                                 .data = b->data};
+    }
+    const char *const metadata[] = {"format",   "akin-checkpoint", "state", state, "settings",
+                                    s.settings, s.recipe ? "recipe" : NULL, s.recipe, NULL};
+    akin_status status = ak_safetensors_write(path, tensors, list->count, metadata, error);
+    ak_free(tensors);
+    return status;
 }
 
 /* ---- copies ---- */
@@ -161,18 +188,17 @@ static char *path_to_write(const akin_training *t)
 
 static akin_status write_state(akin_training *t, const char *path, akin_error *error)
 {
-    block blocks[MAX_TENSORS];
-    int n = 0;
+    block_list blocks = {NULL};
     char *state = NULL, *settings = NULL;
     akin_status status = ak_state_json(t, &state, error);
     if (!status)
         status = ak_settings_json(t, &settings, error);
     if (!status)
-        status = list_blocks(t, blocks, &n, error);
+        status = list_blocks(t, &blocks, error);
     if (!status)
-        status = write_file(path, blocks, n, state, (ak_settings){settings, ak_settings_recipe(t)},
+        status = write_file(path, &blocks, state, (ak_settings){settings, ak_settings_recipe(t)},
                             error);
-    free_blocks(blocks, n);
+    free_blocks(&blocks);
     ak_free(state);
     ak_free(settings);
     return status;
@@ -230,17 +256,16 @@ akin_status ak_checkpoint_at_epoch(akin_training *t, akin_error *error)
 
 static akin_status read_blocks(akin_training *t, const ak_safetensors *file, akin_error *error)
 {
-    block blocks[MAX_TENSORS];
-    int n = 0;
-    akin_status status = list_blocks(t, blocks, &n, error);
-    for (int i = 0; i < n && !status; i++) {
+    block_list list = {NULL};
+    akin_status status = list_blocks(t, &list, error);
+    for (int64_t i = 0; i < list.count && !status; i++) {
+        const block *b = &list.items[i];
         const void *data;
-        status = ak_safetensors_view(&data, NULL, file, blocks[i].name, blocks[i].dtype, 1,
-                                     &blocks[i].count, error);
+        status = ak_safetensors_view(&data, NULL, file, b->name, b->dtype, 1, &b->count, error);
         if (!status)
-            memcpy(blocks[i].data, data, block_size(&blocks[i]));
+            memcpy(b->data, data, block_size(b));
     }
-    free_blocks(blocks, n);
+    free_blocks(&list);
     return status;
 }
 
