@@ -89,6 +89,16 @@ static void test_byte_level_with_a_space_before(void **state)
     check_golden(*state, "golden_bytes.json", "prefix");
 }
 
+static void test_unigram(void **state)
+{
+    check_golden(*state, "golden_unigram.json", "words");
+}
+
+static void test_unigram_of_whole_pieces(void **state)
+{
+    check_golden(*state, "golden_unigram.json", "pieces");
+}
+
 static uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++)
@@ -189,6 +199,7 @@ static void test_no_memory_to_encode(void **state)
 {
     fail_every_allocation(*state, "cased");
     fail_every_allocation(*state, "bytes");
+    fail_every_allocation(*state, "words");
 }
 
 int main(void)
@@ -198,6 +209,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cased_with_added_tokens, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_byte_level, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_byte_level_with_a_space_before, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unigram, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_unigram_of_whole_pieces, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_code_point, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_accessors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_memory_to_encode, set_up, tear_down),

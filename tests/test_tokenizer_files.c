@@ -80,6 +80,9 @@ static void test_config_wins(void **state)
 #define BYTES(vocab, more)                                                                         \
     "{\"pre_tokenizer\": {\"type\": \"ByteLevel\"}, \"model\": {\"type\": \"BPE\", "               \
     "\"vocab\": " vocab ", " more "}"
+#define PIECES(vocab, unknown)                                                                     \
+    "{\"model\": {\"type\": \"Unigram\", \"unk_id\": " unknown ", \"vocab\": " vocab "},\n"
+#define METASPACE "\"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"\xE2\x96\x81\"}"
 #define BERT "\"pre_tokenizer\": {\"type\": \"BertPreTokenizer\"}"
 #define GOOD MODEL("{\"[UNK]\": 0, \"a\": 1}") BERT
 
@@ -109,8 +112,27 @@ static const bad_file bad_files[] = {
     {"tokenizer.json",
      BYTES("{\"a\": 0}", "\"merges\": []") ", \"normalizer\": {\"type\": \"NFC\"}}",
      AKIN_ERR_UNSUPPORTED, -1, "\"NFC\""},
-    {"tokenizer.json", "{\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", -1.5]]}}",
-     AKIN_ERR_UNSUPPORTED, -1, "\"Unigram\""},
+    {"tokenizer.json", "{\"model\": {\"type\": \"WordLevel\", \"vocab\": {\"a\": 0}}}",
+     AKIN_ERR_UNSUPPORTED, -1, "\"WordLevel\""},
+    {"tokenizer.json", "{\"model\": {\"type\": \"Unigram\", \"vocab\": {\"a\": -1.5}}}",
+     AKIN_ERR_FORMAT, -1, "a list \"vocab\""},
+    {"tokenizer.json", PIECES("[[\"a\", -1.5]]", "1") METASPACE "}", AKIN_ERR_FORMAT, -1, "unk_id"},
+    {"tokenizer.json", PIECES("[\n[\"a\"]]", "0") METASPACE "}", AKIN_ERR_FORMAT, 2, "a comma"},
+    {"tokenizer.json", PIECES("[\n[\"a\", 1e999]]", "0") METASPACE "}", AKIN_ERR_FORMAT, 2,
+     "a score"},
+    {"tokenizer.json", PIECES("[\n[\"a\", \"b\"]]", "0") METASPACE "}", AKIN_ERR_FORMAT, 2,
+     "a score"},
+    {"tokenizer.json", PIECES("[[\"a\", 0],\n[\"a\", 0]]", "0") METASPACE "}", AKIN_ERR_FORMAT, 2,
+     "twice"},
+    {"tokenizer.json", PIECES("[[\"a\", 0]]", "0") BERT "}", AKIN_ERR_UNSUPPORTED, -1,
+     "akin reads \"Metaspace\""},
+    {"tokenizer.json",
+     PIECES("[[\"a\", 0]]", "0") METASPACE ", \"normalizer\": {\"type\": \"Precompiled\", "
+                                           "\"precompiled_charsmap\": \"AAAA?\"}}",
+     AKIN_ERR_FORMAT, -1, "\"precompiled_charsmap\" is damaged"},
+    {"tokenizer.json",
+     PIECES("[[\"a\", 0]]", "0") METASPACE ", \"normalizer\": {\"type\": \"NFKC\"}}",
+     AKIN_ERR_UNSUPPORTED, -1, "\"NFKC\""},
     {"tokenizer.json", "{\"model\": {\"type\": \"WordPiece\"}}", AKIN_ERR_FORMAT, -1, "\"vocab\""},
     {"tokenizer.json", MODEL("{\"a\": 0}") BERT "}", AKIN_ERR_FORMAT, -1, "\"[UNK]\""},
     {"tokenizer.json", MODEL("{\"[UNK]\": 0,\n\"a\": -1}") BERT "}", AKIN_ERR_FORMAT, 2, "an id"},
@@ -292,6 +314,8 @@ static void test_no_memory_to_load(void **state)
     fail_every_allocation(s);
     remove_file(s, "tokenizer_config.json");
     ak_tokenizer_free(load_golden(s, "bytes"));
+    fail_every_allocation(s);
+    ak_tokenizer_free(load_golden(s, "words"));
     fail_every_allocation(s);
 }
 

@@ -1,6 +1,6 @@
 /* A text becomes ids in four steps: added tokens are taken out, the rest is normalised, parted into
    words and punctuation, and each word is cut into tokens of the vocabulary (for WordPiece here;
-   byte-pair encoding has bpe.c for the last three). The normalised text
+   bpe.c and unigram.c have theirs). The normalised text
    lives in a buffer of a few kB, refilled at spaces, so that a long text costs no memory and stops
    being read where `max_length` cuts it. */
 #include "text/tokenizer_parts.h"
@@ -84,6 +84,8 @@ static void cut_piece(encoder *e, const char *text, size_t size)
 {
     if (e->tokenizer->bpe)
         ak_bpe_cut(e->tokenizer->bpe, text, size, &e->ids);
+    else if (e->tokenizer->unigram)
+        ak_unigram_cut(e->tokenizer->unigram, text, size, &e->ids);
     else
         split_words(e, text, size);
 }
@@ -92,10 +94,15 @@ static void cut_piece(encoder *e, const char *text, size_t size)
 static void split_normalized(encoder *e, const char *text, size_t size)
 {
     size_t new_size = size, scan = 0, done = 0;
-    const char *normal = e->tokenizer->bpe ? text : normalize(e, text, size, NULL, 0, &new_size);
+    const ak_tokenizer *t = e->tokenizer;
+    const char *normal = t->bpe ? text
+                         : t->unigram
+                             ? ak_unigram_normalize(t->unigram, text, size, &new_size, e->ids.arena)
+                             : normalize(e, text, size, NULL, 0, &new_size);
+    e->ids.failed |= !normal;
     ak_added_match match;
     while (normal && !ak_ids_done(&e->ids) &&
-           ak_added_next(&e->tokenizer->normalized, normal, new_size, &scan, done, &match)) {
+           ak_added_next(&t->normalized, normal, new_size, &scan, done, &match)) {
         if (done < match.start)
             cut_piece(e, normal + done, match.start - done);
         ak_ids_put(&e->ids, match.token->id);
@@ -113,7 +120,8 @@ static bool is_ascii_space(char c)
 
 static void split_piece(encoder *e, const char *text, size_t size)
 {
-    if (e->tokenizer->bpe || e->tokenizer->normalized.first) {
+    const ak_tokenizer *t = e->tokenizer;
+    if (t->bpe || t->unigram || t->normalized.first) {
         split_normalized(e, text, size);
         return;
     }

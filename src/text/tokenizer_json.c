@@ -1,28 +1,24 @@
-/* tokenizer.json of Hugging Face's `tokenizers`: model, normalizer, pre-tokenizer, post-processor
-   and added tokens. The object "vocab" inside "model" is cut out for vocabulary_files.c; what is
-   left is small and goes through the JSON parser, with the lines kept for its messages. */
-#include "text/tokenizer_parts.h"
+/* tokenizer.json of Hugging Face's `tokenizers`: the document, its post-processor and added
+   tokens; tokenizer_models.c reads what belongs to a kind of model. "vocab" inside "model" is cut
+   out for vocabulary_files.c; what is left is small and goes through the JSON parser, with the
+   lines kept for its messages. */
+#include "text/tokenizer_json.h"
 
 #include <string.h>
 
-typedef struct source {
-    ak_tokenizer *tokenizer;
-    const char *path;
-    akin_error *error;
-    const ak_value *config;
-} source;
+typedef ak_json_source source;
 
-static akin_status bad(const source *s, const ak_value *at, const char *expected)
+akin_status ak_json_bad(const source *s, const ak_value *at, const char *expected)
 {
     return ak_fail_at(s->error, AKIN_ERR_FORMAT, s->path, at ? at->line : 0, "expected %s",
                       expected);
 }
 
-static akin_status unsupported(const source *s, const ak_value *at, const char *what,
-                               const char *type, const char *expected)
+akin_status ak_json_unsupported(const source *s, const ak_value *at, const char *what,
+                                const char *type, const char *expected)
 {
     return ak_fail_at(s->error, AKIN_ERR_UNSUPPORTED, s->path, at ? at->line : 0,
-                      "the %s is of type \"%.60s\", akin reads \"%s\"", what, type, expected);
+                      "the %s is of type \"%.60s\", akin reads %s", what, type, expected);
 }
 
 /* End of the string that opens at text[at], after its closing quote. */
@@ -34,7 +30,7 @@ static size_t skip_string(const char *text, size_t size, size_t at)
     return at < size ? at + 1 : size;
 }
 
-/* The bytes of the object at model.vocab, { to }; false when there is none. */
+/* The bytes of the object or list at model.vocab, { to }; false when there is none. */
 static bool find_vocabulary(const char *text, size_t size, size_t *begin, size_t *end)
 {
     int64_t depth = 0;
@@ -52,8 +48,7 @@ static bool find_vocabulary(const char *text, size_t size, size_t *begin, size_t
         } else if (c == '{' || c == '[') {
             if (depth == 1)
                 in_model = c == '{' && key_size == 7 && !memcmp(text + key, "\"model\"", 7);
-            if (depth == 2 && c == '{' && in_model && key_size == 7 &&
-                !memcmp(text + key, "\"vocab\"", 7)) {
+            if (depth == 2 && in_model && key_size == 7 && !memcmp(text + key, "\"vocab\"", 7)) {
                 *begin = at;
                 found = true;
             }
@@ -91,7 +86,7 @@ static akin_status parse_rest(ak_value **out, akin_arena *arena, const ak_map *m
     return ak_json_parse(out, arena, rest, used + map->size - end, path, error);
 }
 
-static akin_status read_bool(const source *s, const ak_value *map, const char *key, bool *out)
+akin_status ak_json_read_bool(const source *s, const ak_value *map, const char *key, bool *out)
 {
     const ak_value *value = ak_value_get(map, key);
     if (!value || value->kind == AK_NULL)
@@ -101,32 +96,6 @@ static akin_status read_bool(const source *s, const ak_value *map, const char *k
                           "\"%s\" is %s, expected true or false", key,
                           ak_value_kind_name(value->kind));
     *out = value->boolean;
-    return AKIN_OK;
-}
-
-static akin_status read_normalizer(const source *s, const ak_value *root)
-{
-    ak_normalizer *n = &s->tokenizer->normalizer;
-    const ak_value *map = ak_value_get(root, "normalizer");
-    if (!map || map->kind == AK_NULL)
-        return AKIN_OK;
-    const char *type = ak_value_get_string(map, "type", "");
-    if (strcmp(type, "BertNormalizer") != 0)
-        return unsupported(s, map, "normalizer", type, "BertNormalizer");
-    n->clean_text = n->handle_chinese_chars = n->lowercase = true;
-    AK_TRY(read_bool(s, map, "clean_text", &n->clean_text));
-    AK_TRY(read_bool(s, map, "handle_chinese_chars", &n->handle_chinese_chars));
-    AK_TRY(read_bool(s, map, "lowercase", &n->lowercase));
-    n->strip_accents = n->lowercase;
-    return read_bool(s, map, "strip_accents", &n->strip_accents);
-}
-
-static akin_status read_pre_tokenizer(const source *s, const ak_value *root)
-{
-    const ak_value *map = ak_value_get(root, "pre_tokenizer");
-    const char *type = ak_value_get_string(map, "type", "null");
-    if (strcmp(type, "BertPreTokenizer") != 0)
-        return unsupported(s, map, "pre_tokenizer", type, "BertPreTokenizer");
     return AKIN_OK;
 }
 
@@ -163,7 +132,7 @@ static akin_status read_template(const source *s, const ak_value *processor)
     ak_template *t = &s->tokenizer->template;
     const ak_value *single = ak_value_get(processor, "single");
     if (!single || single->kind != AK_LIST)
-        return bad(s, processor, "a list \"single\" in \"post_processor\"");
+        return ak_json_bad(s, processor, "a list \"single\" in \"post_processor\"");
     bool after = false;
     for (const ak_value *piece = single->first; piece; piece = piece->next) {
         const ak_value *special = ak_value_get(piece, "SpecialToken");
@@ -174,9 +143,9 @@ static akin_status read_template(const source *s, const ak_value *processor)
         else if (ak_value_get(piece, "Sequence") && !after)
             after = true;
         else
-            return bad(s, piece, "special tokens and one Sequence in \"single\"");
+            return ak_json_bad(s, piece, "special tokens and one Sequence in \"single\"");
     }
-    return after ? AKIN_OK : bad(s, single, "a Sequence in \"single\"");
+    return after ? AKIN_OK : ak_json_bad(s, single, "a Sequence in \"single\"");
 }
 
 /* "cls": ["[CLS]", 101] */
@@ -185,7 +154,7 @@ static akin_status read_pair(const source *s, const ak_value *processor, const c
 {
     const ak_value *pair = ak_value_get(processor, key);
     if (!pair || pair->kind != AK_LIST || pair->count != 2)
-        return bad(s, pair ? pair : processor, "a token and its id in \"cls\" and \"sep\"");
+        return ak_json_bad(s, pair ? pair : processor, "a token and its id in \"cls\" and \"sep\"");
     return put_id(s, pair->last, list, count);
 }
 
@@ -199,7 +168,7 @@ static akin_status read_post_processor(const source *s, const ak_value *root)
     if (!strcmp(type, "TemplateProcessing"))
         return read_template(s, map);
     if (strcmp(type, "BertProcessing") != 0 && strcmp(type, "RobertaProcessing") != 0)
-        return unsupported(s, map, "post_processor", type, "TemplateProcessing");
+        return ak_json_unsupported(s, map, "post_processor", type, "\"TemplateProcessing\"");
     AK_TRY(read_pair(s, map, "cls", t->before, &t->before_count));
     return read_pair(s, map, "sep", t->after, &t->after_count);
 }
@@ -208,11 +177,11 @@ akin_status ak_tokenizer_read_flags(ak_added *token, const ak_value *map, const 
                                     akin_error *error)
 {
     const source s = {NULL, name, error, NULL};
-    AK_TRY(read_bool(&s, map, "single_word", &token->single_word));
-    AK_TRY(read_bool(&s, map, "lstrip", &token->lstrip));
-    AK_TRY(read_bool(&s, map, "rstrip", &token->rstrip));
-    AK_TRY(read_bool(&s, map, "normalized", &token->normalized));
-    return read_bool(&s, map, "special", &token->special);
+    AK_TRY(ak_json_read_bool(&s, map, "single_word", &token->single_word));
+    AK_TRY(ak_json_read_bool(&s, map, "lstrip", &token->lstrip));
+    AK_TRY(ak_json_read_bool(&s, map, "rstrip", &token->rstrip));
+    AK_TRY(ak_json_read_bool(&s, map, "normalized", &token->normalized));
+    return ak_json_read_bool(&s, map, "special", &token->special);
 }
 
 static akin_status read_added_token(const source *s, const ak_value *map)
@@ -220,7 +189,7 @@ static akin_status read_added_token(const source *s, const ak_value *map)
     const ak_value *id = ak_value_get(map, "id");
     const char *content = ak_value_get_string(map, "content", NULL);
     if (!content || !id || id->kind != AK_INT || id->integer < 0 || id->integer >= AK_ID_LIMIT)
-        return bad(s, map, "\"content\" and \"id\" in every one of \"added_tokens\"");
+        return ak_json_bad(s, map, "\"content\" and \"id\" in every one of \"added_tokens\"");
     ak_added token = {.content = content, .id = (int32_t)id->integer, .normalized = true};
     AK_TRY(ak_tokenizer_read_flags(&token, map, s->path, s->error));
     return ak_tokenizer_add(s->tokenizer, &token, s->path, map->line, s->error);
@@ -233,7 +202,7 @@ static akin_status read_added_tokens(const source *s, const ak_value *root)
     if (!list || list->kind == AK_NULL)
         return AKIN_OK;
     if (list->kind != AK_LIST)
-        return bad(s, list, "a list \"added_tokens\"");
+        return ak_json_bad(s, list, "a list \"added_tokens\"");
     for (int special = 1; special >= 0; special--)
         for (const ak_value *map = list->first; map; map = map->next)
             if (ak_value_get_bool(map, "special", false) == special)
@@ -241,116 +210,14 @@ static akin_status read_added_tokens(const source *s, const ak_value *root)
     return AKIN_OK;
 }
 
-/* What stands in "model" of WordPiece but the vocabulary. */
-static akin_status read_word_limit(const source *s, const ak_value *model)
-{
-    const ak_value *limit = ak_value_get(model, "max_input_chars_per_word");
-    if (limit && (limit->kind != AK_INT || limit->integer < 1))
-        return bad(s, limit, "a number of characters in \"max_input_chars_per_word\"");
-    if (limit && limit->integer > AK_WORD_LIMIT)
-        return ak_fail_at(s->error, AKIN_ERR_UNSUPPORTED, s->path, limit->line,
-                          "\"max_input_chars_per_word\" is %lld, akin reads up to %d",
-                          (long long)limit->integer, AK_WORD_LIMIT);
-    s->tokenizer->word_limit = limit ? (size_t)limit->integer : 100;
-    return AKIN_OK;
-}
-
-static akin_status read_word_piece(const source *s, const ak_value *root)
-{
-    ak_tokenizer *t = s->tokenizer;
-    AK_TRY(read_normalizer(s, root));
-    if (s->config)
-        ak_tokenizer_configure(t, s->config);
-    ak_normalizer_prepare(&t->normalizer);
-    return read_pre_tokenizer(s, root);
-}
-
-/* An option of a byte-level model that akin does not have: absent, null, "" or false. */
-static akin_status refuse_option(const source *s, const ak_value *map, const char *key)
-{
-    const ak_value *value = ak_value_get(map, key);
-    if (!value || value->kind == AK_NULL || (value->kind == AK_BOOL && !value->boolean) ||
-        (value->kind == AK_STRING && !*value->string))
-        return AKIN_OK;
-    return ak_fail_at(s->error, AKIN_ERR_UNSUPPORTED, s->path, value->line,
-                      "\"%s\" is set, akin reads byte-level models without it", key);
-}
-
-/* GPT-2's and RoBERTa's: no normalizer, the pre-tokenizer ByteLevel. */
-static akin_status read_bpe(const source *s, const ak_value *root)
-{
-    ak_tokenizer *t = s->tokenizer;
-    const ak_value *model = ak_value_get(root, "model"), *normal = ak_value_get(root, "normalizer");
-    const ak_value *level = ak_value_get(root, "pre_tokenizer");
-    const char *type = ak_value_get_string(level, "type", "null");
-    bool prefix_space = true, pattern = true;
-    static const char *const unknown_options[] = {"dropout", "continuing_subword_prefix",
-                                                  "end_of_word_suffix", "byte_fallback",
-                                                  "ignore_merges"};
-    for (size_t i = 0; i < sizeof unknown_options / sizeof *unknown_options; i++)
-        AK_TRY(refuse_option(s, model, unknown_options[i]));
-    if (normal && normal->kind != AK_NULL)
-        return unsupported(s, normal, "normalizer", ak_value_get_string(normal, "type", ""),
-                           "null");
-    if (strcmp(type, "ByteLevel") != 0)
-        return unsupported(s, level, "pre_tokenizer", type, "ByteLevel");
-    AK_TRY(read_bool(s, level, "add_prefix_space", &prefix_space));
-    AK_TRY(read_bool(s, level, "use_regex", &pattern));
-    if (!pattern)
-        return bad(s, level, "\"use_regex\" to be true");
-    return ak_bpe_create(&t->bpe, t->arena, t->vocabulary, ak_value_get(model, "merges"),
-                         prefix_space, t->unknown, s->path, s->error);
-}
-
-/* The model's kind: BPE, else WordPiece. */
-static akin_status read_kind(const source *s, const ak_value *root, bool *bpe)
-{
-    const ak_value *model = ak_value_get(root, "model");
-    if (!model || model->kind != AK_MAP)
-        return bad(s, root, "an object \"model\"");
-    bool limited = ak_value_get(model, "max_input_chars_per_word") != NULL;
-    const char *type = ak_value_get_string(model, "type",
-                                           limited                         ? "WordPiece"
-                                           : ak_value_get(model, "merges") ? "BPE"
-                                                                           : "");
-    *bpe = !strcmp(type, "BPE");
-    if (!*bpe && strcmp(type, "WordPiece") != 0)
-        return unsupported(s, model, "model", type, "WordPiece\" or \"BPE");
-    return *bpe ? AKIN_OK : read_word_limit(s, model);
-}
-
-/* WordPiece needs an unknown token; a byte-level model can spell everything. */
-static akin_status find_unknown(const source *s, const ak_value *model, bool bpe)
-{
-    ak_tokenizer *t = s->tokenizer;
-    const char *name = ak_value_get_string(model, "unk_token", bpe ? NULL : "[UNK]");
-    t->unknown = name ? ak_vocabulary_find(t->vocabulary, name) : -1;
-    if (name && t->unknown < 0)
-        return ak_fail_at(s->error, AKIN_ERR_FORMAT, s->path, model->line,
-                          "the unknown token \"%.60s\" is not in \"vocab\"", name);
-    return AKIN_OK;
-}
-
 static akin_status read_document(const source *s, const ak_map *map, akin_arena *arena)
 {
-    ak_tokenizer *t = s->tokenizer;
     size_t begin = 0, end = 0;
-    bool bpe;
     if (!find_vocabulary(map->data, map->size, &begin, &end))
         begin = end = 0;
     ak_value *root;
     AK_TRY(parse_rest(&root, arena, map, begin, end, s->path, s->error));
-    AK_TRY(read_kind(s, root, &bpe));
-    const ak_value *model = ak_value_get(root, "model");
-    if (begin == end)
-        return bad(s, model, "an object \"vocab\" in \"model\"");
-    AK_TRY(ak_vocabulary_read_json(
-        &t->vocabulary, t->arena, map->data, begin, end,
-        ak_value_get_string(model, "continuing_subword_prefix", bpe ? "" : "##"), s->path,
-        s->error));
-    t->size = ak_vocabulary_size(t->vocabulary);
-    AK_TRY(find_unknown(s, model, bpe));
-    AK_TRY(bpe ? read_bpe(s, root) : read_word_piece(s, root));
+    AK_TRY(ak_json_read_model(s, root, map->data, begin, end));
     AK_TRY(read_added_tokens(s, root));
     return read_post_processor(s, root);
 }

@@ -54,6 +54,19 @@ static akin_status check_added(const ak_tokenizer *t, const ak_added *token, con
     return AKIN_OK;
 }
 
+/* What a normalised token is searched as; NULL when out of memory. */
+static const char *normal_pattern(const ak_tokenizer *t, const char *content, size_t *size)
+{
+    if (t->bpe)
+        return content;
+    if (t->unigram)
+        return ak_unigram_normalize(t->unigram, content, *size, size, t->arena);
+    char *pattern = akin_arena_alloc(t->arena, AK_NORMALIZED(*size));
+    if (pattern)
+        *size = ak_normalize(&t->normalizer, content, *size, pattern);
+    return pattern;
+}
+
 akin_status ak_tokenizer_add(ak_tokenizer *t, const ak_added *token, const char *name, int64_t line,
                              akin_error *error)
 {
@@ -63,14 +76,8 @@ akin_status ak_tokenizer_add(ak_tokenizer *t, const ak_added *token, const char 
     AK_TRY(check_added(t, token, name, line, error));
     ak_added *copy = ak_arena_new(t->arena, ak_added, 1);
     char *content = copy ? ak_arena_copy(t->arena, token->content, size) : NULL;
-    char *pattern = content;
-    if (content && token->normalized) {
-        pattern = akin_arena_alloc(t->arena, AK_NORMALIZED(size));
-        if (pattern && t->bpe)
-            memcpy(pattern, content, size);
-        else if (pattern)
-            size = ak_normalize(&t->normalizer, content, size, pattern);
-    }
+    const char *pattern =
+        content && token->normalized ? normal_pattern(t, content, &size) : content;
     if (!pattern)
         return ak_fail_memory(error);
     *copy = *token;
@@ -217,6 +224,8 @@ static akin_status hash_options(ak_tokenizer *t, akin_error *error)
         t->unknown,    (int32_t)t->word_limit,  t->template.before_count, t->template.after_count};
     hash = ak_hash_combine(hash, ak_hash_bytes(flags, sizeof flags));
     hash = ak_hash_combine(hash, ak_hash_bytes(&t->template, sizeof t->template));
+    if (t->unigram)
+        hash = ak_hash_combine(hash, ak_unigram_hash(t->unigram));
     if (t->bpe)
         hash = ak_hash_combine(hash, ak_bpe_hash(t->bpe));
     const ak_added_set *sets[] = {&t->raw, &t->normalized};

@@ -6,6 +6,7 @@
 #include "text/bpe.h"
 #include "text/normalizer.h"
 #include "text/tokenizer.h"
+#include "text/unigram.h"
 #include "text/vocabulary.h"
 
 #define AK_TEMPLATE_LIMIT 16 /* ids before, or after, the text's own */
@@ -18,7 +19,8 @@ typedef struct ak_template {
 struct ak_tokenizer {
     akin_arena *arena; /* holds everything below */
     ak_vocabulary *vocabulary;
-    ak_bpe *bpe; /* NULL: WordPiece */
+    ak_bpe *bpe; /* at most one of these two; none: WordPiece */
+    ak_unigram *unigram;
     ak_normalizer normalizer;
     ak_added_set raw, normalized; /* added tokens */
     ak_template template;

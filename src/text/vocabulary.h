@@ -43,6 +43,11 @@ int32_t ak_vocabulary_cut(const ak_vocabulary *vocabulary, const char *word, siz
 akin_status ak_vocabulary_read_json(ak_vocabulary **out, akin_arena *arena, const char *text,
                                     size_t begin, size_t end, const char *prefix, const char *name,
                                     akin_error *error);
+/* The same as a list of ["token", score]: a token's id is its place, scores[id] its score, in the
+   arena. */
+akin_status ak_vocabulary_read_scored(ak_vocabulary **out, double **scores, akin_arena *arena,
+                                      const char *text, size_t begin, size_t end, const char *name,
+                                      akin_error *error);
 /* vocab.txt: one token a line, its number is its id. */
 akin_status ak_vocabulary_read_lines(ak_vocabulary **out, akin_arena *arena, const char *text,
                                      size_t size, const char *prefix, const char *name,

@@ -3,6 +3,7 @@
    read here, straight into the vocabulary. As strict as JSON; numbers are ids, 0 or more. */
 #include "text/vocabulary.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef struct reader {
@@ -195,6 +196,61 @@ akin_status ak_vocabulary_read_json(ak_vocabulary **out, akin_arena *arena, cons
             return fail(&r, "a comma or }");
     }
     *out = r.vocabulary;
+    return AKIN_OK;
+}
+
+/* A number of JSON, as far as its characters go. */
+static akin_status read_score(reader *r, double *score)
+{
+    skip_space(r);
+    char number[64];
+    size_t length = 0;
+    while (length + 1 < sizeof number && r->at < r->end && r->text[r->at] &&
+           strchr("+-.0123456789eE", r->text[r->at]))
+        number[length++] = r->text[r->at++];
+    number[length] = 0;
+    if (!length || !ak_text_to_double(number, score) || !isfinite(*score))
+        return fail(r, "a score (a finite number)");
+    return AKIN_OK;
+}
+
+static akin_status read_scored(reader *r, double *scores)
+{
+    if (!take(r, '['))
+        return fail(r, "[");
+    bool more = !take(r, ']');
+    for (int32_t id = 0; more; id++) {
+        size_t length = 0;
+        if (!take(r, '['))
+            return fail(r, "a list of a token and its score");
+        AK_TRY(read_string(r, &length));
+        AK_TRY(add(r, length, id));
+        if (!take(r, ','))
+            return fail(r, "a comma");
+        AK_TRY(read_score(r, &scores[id]));
+        if (!take(r, ']'))
+            return fail(r, "]");
+        more = take(r, ',');
+        if (!more && !take(r, ']'))
+            return fail(r, "a comma or ]");
+    }
+    return AKIN_OK;
+}
+
+akin_status ak_vocabulary_read_scored(ak_vocabulary **out, double **scores, akin_arena *arena,
+                                      const char *text, size_t begin, size_t end, const char *name,
+                                      akin_error *error)
+{
+    *out = NULL;
+    ak_vocabulary *v;
+    int64_t most = count_byte(text, begin, end, '"') / 2;
+    AK_TRY(ak_vocabulary_create(&v, arena, most, end - begin, "", error));
+    *scores = ak_arena_new(arena, double, most);
+    if (!*scores)
+        return ak_fail_memory(error);
+    reader r = {v, text, begin, end, name, error};
+    AK_TRY(read_scored(&r, *scores));
+    *out = v;
     return AKIN_OK;
 }
 

@@ -1,16 +1,21 @@
 #!/usr/bin/env python3
-"""Makes the golden files beside it with Hugging Face's `tokenizers` (0.23): pip install tokenizers.
+"""Makes the golden files beside it with Hugging Face's `tokenizers` (0.23) and SentencePiece (0.2):
+pip install tokenizers sentencepiece protobuf.
 
 uncased.json, cased.json  two small tokenizer.json, the second with added tokens of every kind
 bytes.json, prefix.json   two of byte-level BPE, the second with a space put before every piece
-golden.json, golden_bytes.json  texts (or their bytes in hexadecimal, for invalid UTF-8) with their ids
+words.json, pieces.json   two of Unigram, with and without WhitespaceSplit, and a charsmap of few rules
+golden.json, golden_bytes.json, golden_unigram.json  texts (or their bytes in hexadecimal, for invalid UTF-8) with their ids
 points.json               a hash (FNV-1a, 64 bits) of how every 4096 code points are treated
 """
 import json
 import pathlib
 import random
+import tempfile
 
-from tokenizers import (AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors,
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
+from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors,
                         trainers)
 
 HERE = pathlib.Path(__file__).parent
@@ -73,6 +78,38 @@ def byte_level(prefix):
     t.add_special_tokens([AddedToken("[MASK]", lstrip=True)])
     t.add_tokens([AddedToken("foo", single_word=True, normalized=True)])
     t.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=prefix)
+    return t
+
+
+def sentence_pieces():
+    """Tokens with scores, and a charsmap that makes spaces of spaces, fi of the ligature, and so on."""
+    rules = {"\t": " ", "\n": " ", "\u00a0": " ", "\u3000": " ", "\ufb01": "fi", "e\u0301": "\u00e9",
+             "\uff46": "f", "\u00bd": "1\u20442", "\u200b": "", "\x01": "", "\u1100\u1161": "\uac00"}
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder)
+        lines = ["\t".join(" ".join("%X" % ord(c) for c in side) for side in pair) for pair in rules.items()]
+        (path / "rules.tsv").write_text("\n".join(lines) + "\n")
+        (path / "text.txt").write_text("\n".join(SENTENCES * 30), encoding="utf-8")
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(path / "text.txt"), model_prefix=str(path / "sp"), vocab_size=700, model_type="unigram",
+            normalization_rule_tsv=str(path / "rules.tsv"), character_coverage=0.98, hard_vocab_limit=False)
+        model = sentencepiece_model_pb2.ModelProto()
+        model.ParseFromString((path / "sp.model").read_bytes())
+    return [(p.piece, p.score) for p in model.pieces[3:]], model.normalizer_spec.precompiled_charsmap
+
+
+def unigram(pieces, charsmap, words):
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    t = Tokenizer(models.Unigram([(s, 0.0) for s in special] + pieces, unk_id=3, byte_fallback=False))
+    compiled = normalizers.Precompiled(charsmap)
+    metaspace = pre_tokenizers.Metaspace(prepend_scheme="always")
+    t.normalizer = compiled if words else normalizers.Sequence(
+        [compiled, normalizers.Strip(left=False), normalizers.Replace(Regex(" {2,}"), "\u2581")])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace]) if words else metaspace
+    t.add_special_tokens(special)
+    t.add_special_tokens([AddedToken("[MASK]", lstrip=True)])
+    t.add_tokens([AddedToken("foo", single_word=True, normalized=True)])
+    t.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
     return t
 
 
@@ -146,6 +183,8 @@ def main():
     made = {"uncased": tokenizer(vocabulary(True), True, []), "cased": tokenizer(vocabulary(False), False, added)}
     write("golden.json", made, r)
     write("golden_bytes.json", {"bytes": byte_level(False), "prefix": byte_level(True)}, r)
+    pieces, charsmap = sentence_pieces()
+    write("golden_unigram.json", {"words": unigram(pieces, charsmap, True), "pieces": unigram(pieces, charsmap, False)}, r)
     (HERE / "points.json").write_text(json.dumps(points(), indent=0) + "\n")
 
 
