@@ -133,18 +133,33 @@ static char *checkpoint_folder(const char *output)
     return cli_beside(output, ".checkpoint");
 }
 
-/* Copies that the run was told to keep stay. */
-static void remove_checkpoint(const char *place)
+/* The run's checkpoint; a run may have been resumed from a copy, which stands in the same folder. */
+static char *checkpoint_file(const char *place)
 {
     size_t length = strlen(place), size = length + 32;
-    if (cli_has_suffix(place, ".safetensors")) /* resumed from a copy: its folder */
+    if (cli_has_suffix(place, ".safetensors"))
         while (length && place[length - 1] != '/')
             length--;
     char *file = malloc(size);
     if (!file)
-        return;
+        cli_out_of_memory();
     snprintf(file, size, "%.*s/checkpoint.safetensors", length ? (int)length : 1,
              length ? place : ".");
+    return file;
+}
+
+static bool has_checkpoint(const char *place)
+{
+    char *file = checkpoint_file(place);
+    bool there = access(file, F_OK) == 0;
+    free(file);
+    return there;
+}
+
+/* Copies that the run was told to keep stay. */
+static void remove_checkpoint(const char *place)
+{
+    char *file = checkpoint_file(place);
     unlink(file);
     *strrchr(file, '/') = 0;
     rmdir(file);
@@ -188,8 +203,13 @@ static int stopped(const akin_error *error, akin_model *model, const char *outpu
 {
     akin_error saving = {0};
     int result = cli_fail(error);
-    if (error->status == AKIN_ERR_INTERRUPTED && model)
+    bool kept = has_checkpoint(checkpoint);
+    if (error->status == AKIN_ERR_INTERRUPTED && model && kept)
         cli_say("go on with --resume %s", checkpoint);
+    else if (error->status == AKIN_ERR_INTERRUPTED && model)
+        cli_say("no checkpoint could be written to %s", checkpoint);
+    if (!kept)
+        remove_checkpoint(checkpoint); /* the folder, made before the first step, if it is empty */
     if (error->status == AKIN_ERR_DIVERGED && model &&
         akin_model_save(model, output, options.force, &saving) == AKIN_OK)
         cli_say("the best epoch before that is in %s", output);
@@ -232,7 +252,8 @@ static int run(akin_context *context, const char **arguments, int count)
     if (access(output, F_OK) == 0 && !options.force)
         result = cli_usage("train", "%s exists already; --force replaces it, --output names another",
                            output);
-    else if (open_recipe(&recipe, context, arguments[0], &list, &error))
+    else if (akin_model_may_save(output, options.force, &error) ||
+             open_recipe(&recipe, context, arguments[0], &list, &error))
         result = cli_fail(&error);
     else
         result = train(context, recipe, output, checkpoint);

@@ -608,6 +608,9 @@ AKIN_API akin_status akin_model_load(akin_model **out, akin_context *context, co
    `replace`. What serves needs no training code. */
 AKIN_API akin_status akin_model_save(const akin_model *model, const char *path, bool replace,
                                      akin_error *error);
+/* Whether akin_model_save may write there, to be asked before hours of work: nothing is there, or
+   `replace` and an empty folder or a model. */
+AKIN_API akin_status akin_model_may_save(const char *path, bool replace, akin_error *error);
 AKIN_API void akin_model_free(akin_model *model);
 
 AKIN_API int64_t akin_model_dim(const akin_model *model);

@@ -168,6 +168,7 @@ def force_replaces_models_only():
     pathlib.Path("mine/letter.txt").write_text("dear")
     train("mine", "--force", "--set", "train.epochs=1", status=1, says="mine is not a model")
     assert pathlib.Path("mine/letter.txt").read_text() == "dear"
+    assert not os.path.exists("mine.checkpoint"), "it was trained before it was refused"
 
 
 @case
@@ -533,6 +534,7 @@ def a_full_disk_loses_nothing():
     train("big", "--cache", "none", "-s", "train.epochs=1", status=1, preexec_fn=small_files)
     after = [name for name in sorted(os.listdir(".")) if name != "big.checkpoint"]
     assert after == before, f"left behind: {set(after) - set(before)}"
+    assert not os.path.isdir("big.checkpoint") or os.listdir("big.checkpoint"), "an empty folder"
 
 
 @case

@@ -297,7 +297,12 @@ static void test_refused(void **state)
            "objects tie the samples into 1 part, the largest of 100 samples");
     refuse(groups, 0.1, AKIN_SPLIT_BY_GROUP, "whole groups and equal objects tie");
     refuse(pairs, 0.1, AKIN_SPLIT_BY_GROUP, "pairs have no groups");
-    refuse(one, 0.1, AKIN_SPLIT_BY_SAMPLE, "one sample cannot be split");
+    refuse(one, 0.1, AKIN_SPLIT_BY_SAMPLE, "one sample cannot be split; give a validation file");
+    const akin_group small[] = {{akin_text("x"), 1}, {akin_text("y"), 1}, {akin_text("z"), 2}};
+    akin_dataset *few;
+    assert_ok(akin_dataset_from_groups(&few, small, 3, told));
+    refuse(few, 0.1, AKIN_SPLIT_BY_SAMPLE, "a group gives two samples at least");
+    akin_dataset_free(few);
     static const double fractions[] = {0, 1, -0.1, 2, NAN, INFINITY};
     for (int i = 0; i < 6; i++)
         refuse(pairs, fractions[i], AKIN_SPLIT_BY_SAMPLE, "must lie between 0 and 1");

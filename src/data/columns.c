@@ -43,13 +43,11 @@ static akin_status no_column(ak_source *source, const char *name, akin_error *er
     akin_status status;
     if (columns.failed)
         status = ak_fail_memory(error);
-    else if (near)
-        status = ak_fail_at(error, AKIN_ERR_FORMAT, source->path, ak_source_line(source, -1),
-                            "no column \"%s\" (did you mean \"%s\"?); the header has %s", name,
-                            near, columns.data);
     else
         status = ak_fail_at(error, AKIN_ERR_FORMAT, source->path, ak_source_line(source, -1),
-                            "no column \"%s\"; the header has %s", name, columns.data);
+                            "no column \"%s\"%s%s%s; the header has %s%s", name,
+                            near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "",
+                            columns.data, ak_source_other_kind(source->kind, source->column));
     ak_free(columns.data);
     return status;
 }

@@ -32,7 +32,7 @@ static void list_members(const ak_value *record, ak_text *text)
         ak_text_printf(text, "%s\"%s\"", text->size ? ", " : "", m->key);
 }
 
-static const char *nearest_member(const ak_value *record, const char *name, akin_arena *arena)
+static const char **member_names(const ak_value *record, akin_arena *arena)
 {
     const char **names = ak_arena_new(arena, const char *, record->count + 1);
     int64_t n = 0;
@@ -41,7 +41,7 @@ static const char *nearest_member(const ak_value *record, const char *name, akin
     for (const ak_value *m = record->first; m; m = m->next)
         names[n++] = m->key;
     names[n] = NULL;
-    return ak_nearest_name(name, names);
+    return names;
 }
 
 static akin_status missing(ak_source *source, int64_t index, int field, akin_arena *arena,
@@ -57,19 +57,18 @@ static akin_status missing(ak_source *source, int64_t index, int field, akin_are
     if (ak_value_get(record, name))
         return ak_fail_at(error, AKIN_ERR_FORMAT, source->path, number,
                           "\"%s\" is null, expected a value", name);
-    const char *near = nearest_member(record, name, arena);
+    const char **names = member_names(record, arena);
+    const char *near = names ? ak_nearest_name(name, names) : NULL;
     list_members(record, &members);
     akin_status status;
-    if (members.failed)
+    if (members.failed || !names)
         status = ak_fail_memory(error);
-    else if (near)
-        status = ak_fail_at(error, AKIN_ERR_FORMAT, source->path, number,
-                            "no member \"%s\" (did you mean \"%s\"?); the record has %s", name,
-                            near, members.data);
     else
         status = ak_fail_at(error, AKIN_ERR_FORMAT, source->path, number,
-                            "no member \"%s\"; the record has %s", name,
-                            members.data ? members.data : "none");
+                            "no member \"%s\"%s%s%s; the record has %s%s", name,
+                            near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "",
+                            members.data ? members.data : "none",
+                            ak_source_other_kind(source->kind, names));
     ak_free(members.data);
     return status;
 }

@@ -111,6 +111,22 @@ static akin_status find_records(ak_source *source, akin_error *error)
     return AKIN_OK;
 }
 
+static bool has_name(const char *const *names, const char *name)
+{
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+const char *ak_source_other_kind(akin_sample_kind kind, const char *const *names)
+{
+    if (kind == AKIN_PAIRS && has_name(names, "group"))
+        return ": are these groups (samples: groups)?";
+    if (kind == AKIN_GROUPS && has_name(names, "a") && has_name(names, "b"))
+        return ": are these pairs (samples: pairs)?";
+    return "";
+}
+
 /* ---- values to samples ---- */
 
 static akin_status no_value(ak_source *source, int64_t index, int field, akin_error *error)

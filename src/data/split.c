@@ -177,16 +177,24 @@ done:
     return status;
 }
 
+/* Every group is too small, or equal objects tie too many samples. */
 static akin_status impossible(const splitter *s, akin_error *error)
 {
     int64_t largest = 0;
     for (int64_t i = 0; i < s->units; i++)
         if (s->size[s->order[i]] > largest)
             largest = s->size[s->order[i]];
+    if (s->table->kind == AKIN_GROUPS && s->by == AKIN_SPLIT_BY_SAMPLE && largest == 1)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "%s: %lld of %lld samples cannot be held out: a group gives two samples at "
+                       "least, each the other's answer, and keeps one to train on; give a "
+                       "validation file, a larger fraction, or train without validation",
+                       ak_dataset_name(s->dataset), (long long)s->target,
+                       (long long)s->table->count);
     return ak_fail(error, AKIN_ERR_ARGUMENT,
                    "%s: %lld of %lld samples cannot be held out: equal objects must stay on one "
                    "side, and %s tie the samples into %lld part%s, the largest of %lld samples; "
-                   "give a validation file, or another fraction",
+                   "give a validation file, another fraction, or train without validation",
                    ak_dataset_name(s->dataset), (long long)s->target, (long long)s->table->count,
                    s->by == AKIN_SPLIT_BY_GROUP ? "whole groups and equal objects"
                                                 : "equal objects",
@@ -244,7 +252,8 @@ static akin_status check(const akin_dataset *dataset, double fraction, akin_spli
                        "%s: pairs have no groups to split by: split by sample",
                        ak_dataset_name(dataset));
     if (akin_dataset_count(dataset) < 2)
-        return ak_fail(error, AKIN_ERR_ARGUMENT, "%s: one sample cannot be split",
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "%s: one sample cannot be split; give a validation file, or train without "
+                       "validation",
                        ak_dataset_name(dataset));
     return AKIN_OK;
 }

@@ -210,13 +210,15 @@ static akin_status write_all(const akin_model *model, const char *folder, akin_e
 }
 
 /* What `replace` may remove: a model or an empty folder. A slip of the hand must not cost a home. */
-static akin_status check_replaced(const char *path, akin_error *error)
+akin_status akin_model_may_save(const char *path, bool replace, akin_error *error)
 {
     char **names;
     int64_t count;
     ak_path_kind what = ak_path_what(path);
     if (what == AK_PATH_NONE)
         return AKIN_OK;
+    if (!replace)
+        return ak_fail(error, AKIN_ERR_EXISTS, "%s exists already", path);
     if (what == AK_PATH_FILE)
         return ak_fail(error, AKIN_ERR_EXISTS, "%s is a file, not a model to replace", path);
     AK_TRY(ak_list_folder(&names, &count, path, error));
@@ -235,7 +237,7 @@ akin_status akin_model_save(const akin_model *model, const char *path, bool repl
 {
     char *temporary;
     if (replace)
-        AK_TRY(check_replaced(path, error));
+        AK_TRY(akin_model_may_save(path, true, error));
     AK_TRY(ak_folder_begin(&temporary, path, replace, error));
     akin_status status = write_all(model, temporary, error);
     if (status) {
