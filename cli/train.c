@@ -22,8 +22,8 @@ static struct poptOption rows[] = {
      "in it",
      "FOLDER"},
     {"encoder", 'e', POPT_ARG_STRING, &options.encoder, 0,
-     "without a recipe: the sentence-transformers folder to tune on top of (default: none, a model of "
-     "n-grams learns from the data alone)",
+     "without a recipe: the sentence-transformers folder, or fastText's .bin, to tune on top of "
+     "(default: none, a model of n-grams learns from the data alone)",
      "FOLDER"},
     {"samples", 0, POPT_ARG_STRING, &options.samples, 0,
      "without a recipe: pairs or groups (default: pairs)", "KIND"},
@@ -94,6 +94,8 @@ static void assign_encoder(assignments *list)
                                         "head.dropout=0.3"};
     if (options.encoder) {
         assign(list, "encoders.text.path", options.encoder);
+        if (cli_has_suffix(options.encoder, ".bin"))
+            assign(list, "encoders.text.type", "fasttext");
         return;
     }
     for (int i = 0; i < 3; i++)

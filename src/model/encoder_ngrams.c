@@ -57,8 +57,7 @@ static akin_status open_table(ngrams *n, const akin_place *place, akin_error *er
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "\"max_n\" is %lld, below \"min_n\", which is %lld; 0 leaves characters out",
                        (long long)o->max_n, (long long)o->min_n);
-    if (o->field && !(n->field = ak_strdup(o->field)))
-        return ak_fail_memory(error);
+    AK_TRY(ak_copy_option(&n->field, o->field, error));
     ak_ngrams_prepare(&n->splitter, (int32_t)o->buckets, (int)o->word_ngrams, (int)o->min_n,
                       (int)o->max_n, o->lowercase);
     AK_TRY(akin_parameters_create(&n->parameters, error));
@@ -156,17 +155,6 @@ typedef struct batch {
     ak_bags bags;
 } batch;
 
-static akin_status find_texts(const ngrams *n, const akin_object *objects, int64_t count,
-                              akin_arena *arena, akin_object **out, akin_error *error)
-{
-    *out = ak_arena_new(arena, akin_object, count);
-    if (!*out)
-        return ak_fail_memory(error);
-    for (int64_t i = 0; i < count; i++)
-        AK_TRY(ak_field_text(n->field, objects[i], arena, &(*out)[i], error));
-    return AKIN_OK;
-}
-
 static akin_status find_rows(const ngrams *n, const akin_object *texts, int64_t count,
                              akin_arena *arena, ak_bags *bags, akin_error *error)
 {
@@ -192,7 +180,7 @@ static akin_status ngrams_collate(const void *self, const akin_object *objects, 
     if (!made)
         return ak_fail_memory(error);
     *out = made;
-    AK_TRY(find_texts(n, objects, count, arena, &texts, error));
+    AK_TRY(ak_field_texts(n->field, objects, count, arena, &texts, error));
     bool trained = ak_parameters_grads(n->parameters) != NULL;
     *made = (batch){.texts = trained ? NULL : texts};
     return trained ? find_rows(n, texts, count, arena, &made->bags, error) : AKIN_OK;

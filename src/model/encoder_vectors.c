@@ -61,13 +61,6 @@ static akin_status open_file(vectors *v, const vectors_options *o, const akin_pl
     return ak_vector_file_open(&v->file, &file, error);
 }
 
-static akin_status keep_field(vectors *v, const vectors_options *o, akin_error *error)
-{
-    if (o->field && !(v->field = ak_strdup(o->field)))
-        return ak_fail_memory(error);
-    return AKIN_OK;
-}
-
 /* ---- create ---- */
 
 static akin_status place_path(char **out, const char *folder, const char *path, akin_error *error)
@@ -82,7 +75,7 @@ static akin_status start(vectors *v, const vectors_options *o, const akin_place 
                          akin_error *error)
 {
     v->dim = o->dim;
-    AK_TRY(keep_field(v, o, error));
+    AK_TRY(ak_copy_option(&v->field, o->field, error));
     if (!o->path && !o->dim)
         return ak_fail(
             error, AKIN_ERR_ARGUMENT,
@@ -154,11 +147,9 @@ static akin_status read_description(vectors *v, const vectors_options *o, const 
     if (v->dim < 1 || v->dim > 1 << 24 || (path && (!hex || !ak_hash_from_hex(hex, &v->hash))))
         return ak_fail_at(error, AKIN_ERR_FORMAT, name, 0,
                           "expected \"dim\", and with \"path\" its \"hash\"");
-    AK_TRY(keep_field(v, o, error));
-    if (path && !(v->path = ak_strdup(path)))
-        return ak_fail_memory(error);
-    if (ids && !(v->ids = ak_strdup(ids)))
-        return ak_fail_memory(error);
+    AK_TRY(ak_copy_option(&v->field, o->field, error));
+    AK_TRY(ak_copy_option(&v->path, path, error));
+    AK_TRY(ak_copy_option(&v->ids, ids, error));
     return path ? find_again(v, o, place, error) : AKIN_OK;
 }
 

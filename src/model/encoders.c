@@ -2,6 +2,7 @@
 #include "model/encoders.h"
 
 const akin_encoder_class *const ak_encoders[] = {
+    &ak_encoder_fasttext,
     &ak_encoder_ngrams,
     &ak_encoder_transformer,
     &ak_encoder_vectors,
