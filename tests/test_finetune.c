@@ -186,6 +186,72 @@ static void test_options_and_modules(void **state)
     tiny_model(scratch_path("tiny"), &plain);
 }
 
+/* Maximum length and prompt are the recipe's: the folder alone gives the same vectors. */
+static void test_the_folder_alone(void **state)
+{
+    (void)state;
+    akin_model *model, *plain;
+    akin_fit_summary summary;
+    float a[QUERIES * TINY_HIDDEN], b[QUERIES * TINY_HIDDEN];
+    assert_ok(train(&model,
+                    write_recipe(", max_length: 6, prompt: 'query : '", "1e-3", ", epochs: 2"),
+                    (plan){0}, &summary, told));
+    assert_ok(akin_model_save(model, scratch_path("tuned"), true, told));
+    assert_ok(
+        akin_model_load(&plain, context, scratch_path("tuned/encoders/text"), AKIN_F32, told));
+    encode(model, a);
+    encode(plain, b);
+    for (size_t i = 0; i < sizeof a / sizeof *a; i++)
+        if (fabsf(a[i] - b[i]) > 1e-5f)
+            fail_msg("number %zu: %g, alone %g", i, (double)a[i], (double)b[i]);
+    assert_true(same_spaces(model, plain));
+    akin_model_free(plain);
+    akin_model_free(model);
+}
+
+/* An encoder, a step and what is saved. */
+static akin_status a_step(void *user, akin_error *error)
+{
+    akin_encoder *encoder = NULL;
+    akin_arena *arena = NULL;
+    akin_object texts[2] = {akin_text("the red cat"), akin_text("a dog")};
+    float y[2 * TINY_HIDDEN];
+    void *batch, *record;
+    akin_status status = ak_arena_create(&arena, error);
+    if (!status)
+        status = akin_encoder_create(&encoder, context, "transformer", user, error);
+    if (!status)
+        status = ak_parameters_train(ak_encoder_parameters(encoder), error);
+    akin_pass pass = {.size = sizeof pass, .arena = arena, .training = true};
+    akin_matrix out = ak_matrix(y, 2, TINY_DENSE);
+    if (!status)
+        status = encoder->type->collate(encoder->self, texts, 2, arena, &batch, error);
+    if (!status)
+        status = encoder->type->forward(encoder->self, &pass, batch, out, &record, error);
+    if (!status)
+        status = encoder->type->backward(encoder->self, &pass, batch, record, out, error);
+    if (!status) {
+        akin_parameters_get(ak_encoder_parameters(encoder), 0)->value[0] += 1;
+        status = encoder->type->save(encoder->self, scratch_path("saved"), error);
+    }
+    ak_arena_free(arena);
+    akin_encoder_free(encoder);
+    return status;
+}
+
+static void test_without_memory(void **state)
+{
+    (void)state;
+    char options[400];
+    const tiny_options all = {.seed = 3, .dense = true, .normalize = true};
+    tiny_model(scratch_path("dense"), &all);
+    snprintf(options, sizeof options, "{path: '%s', trainable: true, max_length: 7, prompt: 'a '}",
+             scratch_path("dense"));
+    ak_json_route_allocations(true);
+    assert_true(fail_each_allocation(a_step, options) > 100);
+    ak_json_route_allocations(false);
+}
+
 static void test_the_base_wins(void **state)
 {
     (void)state;
@@ -311,9 +377,10 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_tuned_model), cmocka_unit_test(test_options_and_modules),
-        cmocka_unit_test(test_the_base_wins), cmocka_unit_test(test_divergence),
-        cmocka_unit_test(test_resumed_bits),  cmocka_unit_test(test_kept_layers),
+        cmocka_unit_test(test_a_tuned_model),    cmocka_unit_test(test_options_and_modules),
+        cmocka_unit_test(test_the_folder_alone), cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_the_base_wins),    cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_resumed_bits),     cmocka_unit_test(test_kept_layers),
         cmocka_unit_test(test_mistakes),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

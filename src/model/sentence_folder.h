@@ -37,8 +37,13 @@ void ak_sentence_folder_free(ak_sentence_folder *folder);
 /* Is there such a folder at `path` (modules.json or config.json in it)? */
 bool ak_is_sentence_folder(const char *path);
 
+/* ---- sentence_folder_write.c ---- */
+
 /* Copies the files that loading needs, and the card; weights false: all but the weights. */
 akin_status ak_sentence_folder_copy(const char *from, const char *to, bool weights,
                                     akin_error *error);
+/* Makes the copy `to` say what was read otherwise than the folder `was` says. */
+akin_status ak_sentence_folder_adapt(const ak_sentence_folder *was, const char *to,
+                                     int32_t max_length, const char *prompt, akin_error *error);
 
 #endif

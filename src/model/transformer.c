@@ -263,10 +263,11 @@ static bool tuned(const transformer *t)
 static akin_status transformer_save(const void *self, const char *folder, akin_error *error)
 {
     const transformer *t = self;
-    if (!tuned(t))
-        return ak_sentence_folder_copy(t->path, folder, true, error);
-    AK_TRY(ak_sentence_folder_copy(t->path, folder, false, error));
-    return ak_transformer_train_save(t->train, folder, error);
+    bool changed = tuned(t);
+    AK_TRY(ak_sentence_folder_copy(t->path, folder, !changed, error));
+    if (t->train)
+        AK_TRY(ak_sentence_folder_adapt(&t->folder, folder, t->max_length, t->prompt, error));
+    return changed ? ak_transformer_train_save(t->train, folder, error) : AKIN_OK;
 }
 
 const char *ak_transformer_path(const void *self)
