@@ -13,6 +13,7 @@
 
 typedef struct options {
     double margin, gamma;
+    int mining;
 } options;
 
 static const akin_option option_rows[] = {
@@ -30,6 +31,7 @@ static const akin_option option_rows[] = {
      .help = "sharpness; retrieval: 80",
      .minimum = 1e-3,
      .maximum = 1e4},
+    AK_LOSS_MINING_OPTION(options, mining),
     {0},
 };
 
@@ -103,6 +105,7 @@ static akin_status compute(void *self, const akin_pass *pass, const akin_labels 
     double queries = (double)(rows.anchors - rows.lonely);
     if (!rows.space.finite || queries == 0)
         return ak_loss_nothing(&rows.space, dx, value);
+    AK_TRY(ak_group_rows_mine(&rows, (ak_mining)((const options *)self)->mining, pass, error));
     *value = ak_group_rows_run(&rows, row_loss, self) / queries;
     return ak_group_rows_backward(&rows, (float)(1 / queries), dx, error);
 }

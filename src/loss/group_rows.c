@@ -94,7 +94,9 @@ static akin_status count_anchors(ak_group_rows *rows, int64_t n, akin_error *err
     for (int64_t i = 0; i < n; i++) {
         bool anchor = count_positives(rows, i) > 0;
         rows->anchors += anchor;
-        rows->lonely += anchor && count_negatives(rows, i) == 0;
+        bool lonely = anchor && count_negatives(rows, i) == 0;
+        rows->lonely += lonely;
+        rows->pairs += anchor && !lonely ? count_positives(rows, i) : 0;
     }
     return AKIN_OK;
 }
@@ -120,6 +122,51 @@ double ak_group_row_nothing(const ak_group_row *row)
     memset(row->negative, 0, (size_t)row->n * sizeof(float));
     memset(row->positive, 0, (size_t)row->positives * sizeof(float));
     return 0;
+}
+
+akin_status ak_group_rows_mine(ak_group_rows *rows, ak_mining mining, const akin_pass *pass,
+                               akin_error *error)
+{
+    int threads = omp_get_max_threads();
+    if (mining == AK_MINE_ALL)
+        return AKIN_OK;
+    rows->miner = ak_miner_for(mining, pass, rows->space.rows.columns);
+    rows->mined = ak_arena_new(pass->arena, ak_mined, threads);
+    rows->mined_scratch = ak_arena_new(pass->arena, float, 2 * rows->columns * threads);
+    if (!rows->mined || !rows->mined_scratch)
+        return ak_fail_memory(error);
+    for (int t = 0; t < threads; t++)
+        AK_TRY(ak_mined_init(&rows->mined[t], rows->columns, pass->arena, error));
+    return AKIN_OK;
+}
+
+/* The loss sees a row of what was chosen; all other derivatives are zero. A row from which nothing can
+   be chosen has nothing to say. */
+static double run_mined(const ak_group_rows *rows, const ak_group_row *row,
+                        ak_group_row_function *function, void *loss)
+{
+    ak_mined *m = &rows->mined[omp_get_thread_num()];
+    ak_miner_choose(&rows->miner, row->query, row->negative, row->n, row->positive, row->positives, m);
+    float *negative = row->scratch, *positive = negative + m->negatives;
+    ak_group_row small = {.query = row->query,
+                          .n = m->negatives,
+                          .negative = negative,
+                          .negatives = m->negatives,
+                          .positive = positive,
+                          .positives = m->positives,
+                          .scratch = rows->mined_scratch + 2 * row->n * omp_get_thread_num(),
+                          .partner = m->partner};
+    for (int64_t k = 0; k < m->negatives; k++)
+        negative[k] = row->negative[m->negative[k]];
+    for (int64_t k = 0; k < m->positives; k++)
+        positive[k] = row->positive[m->positive[k]];
+    double value = m->positives ? function(loss, &small) : 0;
+    (void)ak_group_row_nothing(row);
+    for (int64_t k = 0; k < m->negatives; k++)
+        row->negative[m->negative[k]] = negative[k];
+    for (int64_t k = 0; k < m->positives; k++)
+        row->positive[m->positive[k]] = positive[k];
+    return value;
 }
 
 /* A hole among the positives while they are gathered and put back. */
@@ -154,7 +201,7 @@ static double run_row(const ak_group_rows *rows, int64_t i, float *s,
                         .positive = positive,
                         .positives = count,
                         .scratch = positive + rows->columns};
-    double value = function(loss, &row);
+    double value = rows->mined ? run_mined(rows, &row, function, loss) : function(loss, &row);
     mark_holes(rows, i, HOLE, s);
     count = 0;
     for (int64_t m = start[0]; m < start[1]; m++)

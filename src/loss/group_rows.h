@@ -5,6 +5,7 @@
 
 #include "loss/exclusions.h"
 #include "loss/memory.h"
+#include "loss/miner.h"
 #include "loss/tools.h"
 
 /* One query's row. A loss may put d value / d similarity in the place of every similarity. */
@@ -16,6 +17,7 @@ typedef struct ak_group_row {
     float *positive; /* the first `positives` places */
     int64_t positives;
     float *scratch; /* 2 n */
+    const int32_t *partner; /* mined: per positive the place of the negative chosen for it; else NULL */
 } ak_group_row;
 
 /* Returns the row's part of the value. Runs on several threads. */
@@ -38,6 +40,10 @@ typedef struct ak_group_rows {
     float *scratch;           /* 3 x columns for each thread */
     double *values;           /* n */
     int64_t anchors, lonely;  /* objects with a positive; those of them without a negative */
+    int64_t pairs;            /* of an anchor that is not lonely and a positive */
+    ak_miner miner;
+    ak_mined *mined;      /* per thread; NULL: nothing is mined */
+    float *mined_scratch; /* 2 x columns for each thread */
 } ak_group_rows;
 
 /* Fills in everything. Where space.finite is false, or anchors is 0, nothing can be learnt and
@@ -45,6 +51,10 @@ typedef struct ak_group_rows {
    those of other groups whose content is another. */
 akin_status ak_group_rows_init(ak_group_rows *rows, ak_distance distance, const akin_pass *pass,
                                const akin_labels *labels, akin_matrix x, akin_error *error);
+
+/* Before a run: it sees only what the miner chooses, as a row of that alone. AK_MINE_ALL: everything. */
+akin_status ak_group_rows_mine(ak_group_rows *rows, ak_mining mining, const akin_pass *pass,
+                               akin_error *error);
 
 /* Calls `function` for every row and sums the values up, in the order of the rows. A function that
    leaves its similarities alone may be followed by another run. */

@@ -13,6 +13,7 @@
 
 typedef struct options {
     double alpha, beta, base;
+    int mining;
 } options;
 
 static const akin_option option_rows[] = {
@@ -37,6 +38,7 @@ static const akin_option option_rows[] = {
      .help = "the cosine that parts positives from negatives",
      .minimum = -1,
      .maximum = 1},
+    AK_LOSS_MINING_OPTION(options, mining),
     {0},
 };
 
@@ -84,6 +86,7 @@ static akin_status compute(void *self, const akin_pass *pass, const akin_labels 
     if (!rows.space.finite || !rows.anchors)
         return ak_loss_nothing(&rows.space, dx, value);
     double part = 1 / (double)labels->count;
+    AK_TRY(ak_group_rows_mine(&rows, (ak_mining)((const options *)self)->mining, pass, error));
     *value = ak_group_rows_run(&rows, row_loss, self) * part;
     return ak_group_rows_backward(&rows, (float)part, dx, error);
 }
@@ -94,6 +97,7 @@ static akin_status compute_memory(void *self, const akin_pass *pass, const akin_
 {
     ak_group_rows rows;
     AK_TRY(ak_group_rows_init_memory(&rows, pass, labels, x, memory, error));
+    AK_TRY(ak_group_rows_mine(&rows, (ak_mining)((const options *)self)->mining, pass, error));
     return ak_group_rows_run_memory(&rows, row_loss, self, 1 / (double)labels->count, dx, value,
                                     error);
 }

@@ -13,6 +13,7 @@
 
 typedef struct options {
     double temperature;
+    int mining;
 } options;
 
 static const akin_option option_rows[] = {
@@ -23,6 +24,7 @@ static const akin_option option_rows[] = {
      .help = "divides the cosines: small ones look at the nearest objects only",
      .minimum = 1e-3,
      .maximum = 1e3},
+    AK_LOSS_MINING_OPTION(options, mining),
     {0},
 };
 
@@ -63,6 +65,7 @@ static akin_status compute(void *self, const akin_pass *pass, const akin_labels 
     AK_TRY(ak_group_rows_init(&rows, AK_COSINE, pass, labels, x, error));
     if (!rows.space.finite || !rows.anchors)
         return ak_loss_nothing(&rows.space, dx, value);
+    AK_TRY(ak_group_rows_mine(&rows, (ak_mining)((const options *)self)->mining, pass, error));
     *value = ak_group_rows_run(&rows, row_loss, self) / (double)rows.anchors;
     return ak_group_rows_backward(&rows, (float)(1 / (double)rows.anchors), dx, error);
 }
@@ -73,6 +76,7 @@ static akin_status compute_memory(void *self, const akin_pass *pass, const akin_
 {
     ak_group_rows rows;
     AK_TRY(ak_group_rows_init_memory(&rows, pass, labels, x, memory, error));
+    AK_TRY(ak_group_rows_mine(&rows, (ak_mining)((const options *)self)->mining, pass, error));
     return ak_group_rows_run_memory(&rows, row_loss, self, 1 / (double)rows.anchors, dx, value,
                                     error);
 }

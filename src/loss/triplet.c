@@ -11,9 +11,12 @@
    semi_hard (Schroff et al., 2015): for every anchor and positive the nearest negative that is
    farther than the positive, else the farthest one; mean [D_ap - D_an + m]+.
    all: the mean of D_ap - D_an + m over the triplets where it is positive.
+   distance_weighted (Wu et al., 2017): for every anchor and positive a drawn negative (miner.c);
+   mean [D_ap - D_an + m]+.
 
    Objects of equal content are never negatives of each other, whatever their groups. */
 #include "loss/edges.h"
+#include "loss/group_rows.h"
 #include "loss/loss.h"
 #include "loss/mining.h"
 #include "loss/tools.h"
@@ -22,6 +25,7 @@
 
 #include <math.h>
 #include <omp.h>
+#include <string.h>
 
 typedef ak_triplet_options options;
 
@@ -37,7 +41,7 @@ static const akin_option option_rows[] = {
      .type = AKIN_OPTION_CHOICE,
      .offset = offsetof(options, mining),
      .default_text = "hard",
-     .choices = "hard|semi_hard|all",
+     .choices = "hard|semi_hard|all|distance_weighted",
      .help = "which triplets of a batch count"},
     {.name = "soft",
      .type = AKIN_OPTION_BOOL,
@@ -50,12 +54,17 @@ static const akin_option option_rows[] = {
 
 static akin_status describe(const void *given, akin_loss_traits *traits, akin_error *error)
 {
+    static const char *const names[] = {"hard", "semi_hard", "all", "distance_weighted"};
     const options *o = given;
-    traits->memory = o->mining != AK_TRIPLET_ALL && o->distance == AK_COSINE;
+    traits->memory = o->mining <= AK_TRIPLET_SEMI_HARD && o->distance == AK_COSINE;
+    if (o->mining == AK_TRIPLET_WEIGHTED && o->distance != AK_COSINE)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "triplet: mining distance_weighted knows the distances on the unit sphere; "
+                       "expected distance cosine");
     if (o->soft && o->mining != AK_TRIPLET_HARD)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "triplet: \"soft\" goes with mining hard, not with %s",
-                       o->mining == AK_TRIPLET_ALL ? "all" : "semi_hard");
+                       names[o->mining]);
     if (o->mining == AK_TRIPLET_HARD && !o->soft && o->distance == AK_DOT_PRODUCT)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "triplet: mining hard divides by the mean distance, which dot_product makes "
@@ -215,12 +224,46 @@ static akin_status compute_counting(const options *o, const ak_space *space, con
     return ak_space_backward(space, c.d, c.weight, (float)(1 / count), dx, error);
 }
 
+/* ---- distance weighted ---- */
+
+static double drawn_row(void *loss, const ak_group_row *row)
+{
+    const options *o = loss;
+    double value = 0;
+    const float *s = row->negative;
+    float *slope = row->scratch; /* by the negatives */
+    memset(slope, 0, (size_t)row->n * sizeof *slope);
+    for (int64_t p = 0; p < row->positives; p++) {
+        double hinge = (double)s[row->partner[p]] - (double)row->positive[p] + o->margin;
+        value += hinge > 0 ? hinge : 0;
+        slope[row->partner[p]] += hinge > 0 ? 1.0f : 0.0f;
+        row->positive[p] = hinge > 0 ? -1.0f : 0.0f;
+    }
+    memcpy(row->negative, slope, (size_t)row->n * sizeof *slope);
+    return value;
+}
+
+static akin_status compute_drawn(const options *o, const akin_pass *pass,
+                                 const akin_labels *labels, akin_matrix x, akin_matrix dx,
+                                 double *value, akin_error *error)
+{
+    ak_group_rows rows;
+    AK_TRY(ak_group_rows_init(&rows, AK_COSINE, pass, labels, x, error));
+    if (!rows.space.finite || !rows.pairs)
+        return ak_loss_nothing(&rows.space, dx, value);
+    AK_TRY(ak_group_rows_mine(&rows, AK_MINE_WEIGHTED, pass, error));
+    *value = ak_group_rows_run(&rows, drawn_row, (void *)o) / (double)rows.pairs;
+    return ak_group_rows_backward(&rows, (float)(1 / (double)rows.pairs), dx, error);
+}
+
 static akin_status compute(void *self, const akin_pass *pass, const akin_labels *labels,
                            akin_matrix x, akin_matrix dx, double *value, akin_error *error)
 {
     const options *o = self;
     ak_space space;
     ak_exclusions exclusions;
+    if (o->mining == AK_TRIPLET_WEIGHTED)
+        return compute_drawn(o, pass, labels, x, dx, value, error);
     int32_t *group = ak_arena_new(pass->arena, int32_t, labels->count);
     if (!group)
         return ak_fail_memory(error);

@@ -9,6 +9,7 @@ typedef enum ak_triplet_mining {
     AK_TRIPLET_HARD,
     AK_TRIPLET_SEMI_HARD,
     AK_TRIPLET_ALL,
+    AK_TRIPLET_WEIGHTED,
 } ak_triplet_mining;
 
 typedef struct ak_triplet_options {

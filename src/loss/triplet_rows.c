@@ -53,8 +53,7 @@ void ak_sort_keyed(ak_keyed *items, ak_keyed *scratch, int64_t n)
     }
 }
 
-/* Unsigned numbers in the order of the floats. */
-static uint32_t key_of(float x)
+uint32_t ak_sort_key(float x)
 {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
@@ -88,7 +87,7 @@ static int64_t sort_positives(const ak_triplet_row *row, ak_triplet_scratch *scr
     for (int64_t g = 0; g < row->group_size; g++)
         if (row->group[g] != row->anchor)
             scratch->positives[count++] =
-                (ak_keyed){key_of(row->distance[row->group[g]]), row->group[g]};
+                (ak_keyed){ak_sort_key(row->distance[row->group[g]]), row->group[g]};
     ak_sort_keyed(scratch->positives, scratch->spare, count);
     return count;
 }

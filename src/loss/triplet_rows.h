@@ -9,6 +9,8 @@ typedef struct ak_keyed {
     int32_t at;
 } ak_keyed;
 
+/* Unsigned numbers in the order of the floats. */
+uint32_t ak_sort_key(float x);
 /* Ascending by key, stable. scratch: n places. */
 void ak_sort_keyed(ak_keyed *items, ak_keyed *scratch, int64_t n);
 
