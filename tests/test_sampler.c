@@ -515,9 +515,69 @@ static void test_bad(void **state)
         akin_dataset_free(sets[i]);
 }
 
+/* ---- near groups ---- */
+
+/* How many of the groups in a batch have their partner (g ^ 1) there, of all. */
+static double partners(const epoch *e, const ak_table *t, int64_t together)
+{
+    int64_t met = 0, placed = 0;
+    for (int64_t b = 0; b < e->batches; b++)
+        for (int64_t g = 0; g < t->groups; g++) {
+            int64_t n = count_label(e, b, t->group, g);
+            assert_true(n <= together);
+            met += n && count_label(e, b, t->group, g ^ 1);
+            placed += n > 0;
+        }
+    return (double)met / (double)placed;
+}
+
+static void test_near_groups(void **state)
+{
+    (void)state;
+    enum { GROUPS = 40 };
+    static epoch e, again, far;
+    int64_t near[GROUPS];
+    int sizes[GROUPS];
+    akin_loader *loader;
+    for (int g = 0; g < GROUPS; g++) {
+        sizes[g] = 10 + g / 2 % 5;
+        near[g] = g ^ 1;
+    }
+    akin_dataset *dataset = make_groups(sizes, GROUPS);
+    ak_table *t = build(dataset);
+    assert_ok(make_loader(&loader, dataset, t, "{type: groups, samples_per_group: 4}", 32, false,
+                          told));
+    run_epoch(loader, 1, 0, &far);
+    assert_ok(ak_loader_set_near(loader, near, 1, told));
+    run_epoch(loader, 1, 0, &e);
+    run_epoch(loader, 2, 0, &again);
+    assert_true(memcmp(e.sample, again.sample, sizeof e.sample) != 0);
+    run_epoch(loader, 1, 0, &again);
+    assert_memory_equal(&e, &again, sizeof e);
+    check_each_once(&e, t);
+    assert_true(e.left_out <= t->count / 20);
+    assert_true(partners(&far, t, 4) < 0.4);
+    assert_true(partners(&e, t, 4) > 0.9);
+    for (int g = 0; g < GROUPS; g++) /* all near to one: the others are dealt all the same */
+        near[g] = g ? 0 : -1;
+    run_epoch(loader, 1, 0, &e);
+    check_each_once(&e, t);
+    assert_true(e.left_out <= t->count / 20);
+    partners(&e, t, 4);
+    akin_loader_free(loader);
+    akin_error error;
+    assert_ok(make_loader(&loader, dataset, t, NULL, 32, false, told));
+    assert_int_equal(ak_loader_set_near(loader, near, 1, &error), AKIN_ERR_ARGUMENT);
+    assert_non_null(strstr(error.message, "not of \"shuffle\""));
+    akin_loader_free(loader);
+    ak_table_free(t);
+    akin_dataset_free(dataset);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_near_groups),
         cmocka_unit_test(test_groups_exact),
         cmocka_unit_test(test_groups_uneven),
         cmocka_unit_test(test_groups_mix),

@@ -187,6 +187,10 @@ bool ak_loader_is_stream(const akin_loader *loader);
 bool ak_loader_exhausted(const akin_loader *loader);
 /* Per epoch, once prepared. 0: not known, for it is a stream without epoch_steps. */
 int64_t ak_loader_batches(const akin_loader *loader);
+/* groups x count, -1 behind the last: the groups near to each, which the sampler "groups" puts into
+   the same batches from the next epoch on; another sampler is an error. `near` must outlive that. */
+akin_status ak_loader_set_near(akin_loader *loader, const int64_t *near, int64_t count,
+                               akin_error *error);
 /* Samples that the epoch that was started drew and the sampler put into no batch. */
 int64_t ak_loader_left_out(const akin_loader *loader);
 /* Starts an epoch: the order is a function of (seed, epoch). `first` batch to deliver (resume). */

@@ -204,6 +204,20 @@ const akin_loader_options *ak_loader_options_of(const akin_loader *loader)
     return &loader->options;
 }
 
+akin_status ak_loader_set_near(akin_loader *loader, const int64_t *near, int64_t count,
+                               akin_error *error)
+{
+    if (!loader->planner || loader->sampler.type != &ak_sampler_groups)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "%s: near groups meet in batches of the sampler \"groups\", not of \"%s\"",
+                       ak_dataset_name(loader->dataset),
+                       loader->planner ? loader->sampler.type->name : "no shuffle");
+    ak_plan *plan = ak_planner_plan(loader->planner);
+    plan->near = near;
+    plan->near_count = count;
+    return AKIN_OK;
+}
+
 const char *ak_loader_sampler(const akin_loader *loader)
 {
     return loader->options.shuffle ? loader->sampler.text : "";

@@ -25,6 +25,9 @@ typedef struct ak_plan {
     int64_t *drawing;  /* drawn: the samples in the order of drawing */
     int64_t *batch_of; /* drawn: the batch of drawing[i], -1 for none; NULL: cut by batch_size */
     int64_t *order, *start;
+    const int64_t *near; /* groups x near_count: those near to each, the nearest first, -1 behind the
+                            last; NULL: not known */
+    int64_t near_count;
 } ak_plan;
 
 typedef struct ak_sampler_class {
@@ -73,5 +76,12 @@ const int64_t *ak_dealer_sort(ak_dealer *dealer, ak_plan *plan);
    no batch gets two hands of a label; hands that find no batch are left out. */
 void ak_deal(ak_dealer *dealer, ak_plan *plan, int64_t together, int64_t places, bool once,
              ak_draws *draws);
+
+/* near.c: hands as ak_deal's, near groups together in a batch. */
+typedef struct ak_near ak_near;
+akin_status ak_near_create(ak_near **out, int64_t labels, akin_error *error);
+void ak_near_free(ak_near *near);
+void ak_near_deal(ak_near *near, ak_dealer *dealer, ak_plan *plan, int64_t together,
+                  int64_t places, ak_draws *draws);
 
 #endif

@@ -2,7 +2,7 @@
    Triplet Loss": PK batches), so that every sample meets its like and many others. An epoch draws
    every sample once: a group is cut into hands of K (5 by 4: 3 and 2) and the hands are dealt over
    the batches, each to another one. Hands of a group that has more of them than there are batches
-   wait for another epoch. */
+   wait for another epoch. Where it is known which groups are near, they meet in a batch: see near.c. */
 #include "data/sampler.h"
 
 typedef struct options {
@@ -21,6 +21,7 @@ static const akin_option rows[] = {
 typedef struct sampler {
     int64_t places, together;
     ak_dealer *dealer;
+    ak_near *near;
 } sampler;
 
 /* Hands of an epoch; where samples are drawn more or less than once, about as many. */
@@ -68,6 +69,14 @@ static akin_status choose_places(const options *o, const ak_plan *plan, int64_t 
     return AKIN_OK;
 }
 
+static void free_sampler(void *self)
+{
+    sampler *s = self;
+    ak_near_free(s->near);
+    ak_dealer_free(s->dealer);
+    ak_free(s);
+}
+
 static akin_status open_sampler(void **self, const void *given, ak_plan *plan, akin_error *error)
 {
     const options *o = given;
@@ -87,8 +96,10 @@ static akin_status open_sampler(void **self, const void *given, ak_plan *plan, a
     *s = (sampler){.places = places, .together = o->samples_per_group};
     akin_status status =
         ak_dealer_create(&s->dealer, plan, plan->table->group, plan->table->groups, error);
+    if (!status)
+        status = ak_near_create(&s->near, plan->table->groups, error);
     if (status)
-        ak_free(s);
+        free_sampler(s);
     else
         *self = s;
     return status;
@@ -97,14 +108,10 @@ static akin_status open_sampler(void **self, const void *given, ak_plan *plan, a
 static void assign(void *self, ak_plan *plan, ak_draws *draws)
 {
     const sampler *s = self;
-    ak_deal(s->dealer, plan, s->together, s->places, true, draws);
-}
-
-static void free_sampler(void *self)
-{
-    sampler *s = self;
-    ak_dealer_free(s->dealer);
-    ak_free(s);
+    if (plan->near)
+        ak_near_deal(s->near, s->dealer, plan, s->together, s->places, draws);
+    else
+        ak_deal(s->dealer, plan, s->together, s->places, true, draws);
 }
 
 const ak_sampler_class ak_sampler_groups = {
