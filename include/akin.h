@@ -845,7 +845,8 @@ typedef struct akin_trainer {
     double average;                  /* 0, or the decay (0.999) of a moving average of the
                                         parameters, which is then what is validated and saved */
     /* Hard negatives, mined anew by the model in training before every so many epochs (0: never).
-       Losses on pairs get them as pairs (a, negative) of score 0 in the batch of their sample. */
+       Losses on pairs get them as pairs (a, negative) of score 0 in the batch of their sample; of
+       groups, those whose samples are taken for each other meet in batches of the sampler "groups". */
     int64_t hard_negatives_every;
     akin_mining_options hard_negatives;
 } akin_trainer;

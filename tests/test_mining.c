@@ -452,6 +452,90 @@ static void test_resume(void **state)
     assert_non_null(strstr(error.message, "hard_negatives"));
 }
 
+static void test_near_groups(void **state)
+{
+    (void)state;
+    static const akin_group samples[] = {
+        {{"a", 1}, 1}, {{"b", 1}, 1}, {{"c", 1}, 2}, {{"d", 1}, 3}, {{"e", 1}, 4}};
+    static const int64_t negatives[] = {3, 4, 3, 2, 0, 1, 4, -1, -1, -1};
+    static const int64_t expected[] = {2, 1, 0, -1, 3, -1, -1, -1};
+    int64_t near[8];
+    akin_dataset *dataset;
+    ak_table *table;
+    assert_ok(akin_dataset_from_groups(&dataset, samples, 5, told));
+    assert_ok(ak_table_build(&table, dataset, NULL, NULL, NULL, told));
+    assert_ok(ak_near_groups(near, 2, table, negatives, told));
+    assert_memory_equal(near, expected, sizeof near);
+    ak_table_free(table);
+    akin_dataset_free(dataset);
+}
+
+static void write_groups(void)
+{
+    FILE *file = fopen(test_path("groups.csv"), "w");
+    assert_non_null(file);
+    fprintf(file, "object,group\n");
+    for (int i = 0; i < 120; i++) {
+        double angle = i % 12 * 0.5 + 0.2 * ak_random_normal(1, 1, (uint64_t)i);
+        fprintf(file, "%.4f %.4f %.4f,%d\n", cos(angle), sin(angle),
+                ak_random_normal(1, 2, (uint64_t)i), i % 12);
+    }
+    fclose(file);
+}
+
+/* The head's parameters after a run of the recipe; stop_at 0: to the end. */
+static akin_status fit_groups(const char *hard, int64_t stop_at, bool resume, float *out,
+                              akin_error *error)
+{
+    char data[300], every[100];
+    const char *sets[] = {"encoders.n={type: numbers, dim: 3}", "data.samples=groups", data,
+                          "train.batch_size=16", "train.epochs=4", every,
+                          "train.sampler={type: groups, samples_per_group: 4}",
+                          "train.early_stopping=false", "data.validation=0.2"};
+    akin_recipe *recipe;
+    akin_loader *train, *validation;
+    akin_model *model = NULL;
+    snprintf(data, sizeof data, "data.train=%s", test_path("groups.csv"));
+    snprintf(every, sizeof every, "train.hard_negatives=%s", hard);
+    AK_TRY(akin_recipe_open(&recipe, context, NULL, sets, 9, error));
+    akin_status status = akin_recipe_loaders(recipe, &train, &validation, error);
+    akin_trainable trainable = akin_recipe_trainable(recipe);
+    akin_trainer trainer = akin_recipe_trainer(recipe);
+    akin_callback callback = {.size = sizeof callback, .on_step_end = raise_flag};
+    assert_ok(akin_trainer_add_callback(&trainer, callback, told));
+    trainer.checkpoint = test_path("run");
+    trainer.resume = resume;
+    trainer.summary = false;
+    interrupt_at = stop_at;
+    interrupt = 0;
+    if (!status)
+        status = akin_fit(&model, context, &trainable, &trainer, train, validation, NULL, error);
+    if (!status)
+        status = akin_model_encode(model, (akin_object[]){akin_text("1 2 3")}, 1, out, error);
+    akin_model_free(model);
+    akin_recipe_free(recipe);
+    return status;
+}
+
+static void test_runs_of_groups(void **state)
+{
+    (void)state;
+    static const int64_t steps[] = {2, 7, 12};
+    float plain[3], whole[3], parts[3];
+    akin_error error;
+    write_groups();
+    assert_ok(fit_groups("false", 0, false, plain, told));
+    assert_ok(fit_groups("{every: 2, k: 3}", 0, false, whole, told));
+    assert_memory_not_equal(plain, whole, sizeof whole);
+    for (int i = 0; i < 3; i++) {
+        ak_remove_tree(test_path("run"));
+        assert_int_equal(fit_groups("{every: 2, k: 3}", steps[i], false, parts, &error),
+                         AKIN_ERR_INTERRUPTED);
+        assert_ok(fit_groups("{every: 2, k: 3}", 0, true, parts, told));
+        assert_memory_equal(whole, parts, sizeof whole);
+    }
+}
+
 static void test_recipe_keys(void **state)
 {
     (void)state;
@@ -491,6 +575,8 @@ int main(void)
         TEST(test_file_of_groups),
         TEST(test_batches),
         TEST(test_resume),
+        cmocka_unit_test(test_near_groups),
+        TEST(test_runs_of_groups),
         TEST(test_recipe_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

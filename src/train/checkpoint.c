@@ -55,8 +55,8 @@ static akin_status add_loss_state(void *user, const char *name, void *data, size
 static akin_status list_blocks(const akin_training *t, block_list *list, akin_error *error)
 {
     const akin_loss *loss = t->loss;
-    if (t->negatives.content)
-        AK_TRY(add_block(list, ak_strdup("negatives"), t->negatives.content, AK_DTYPE_I64,
+    if (t->negatives.numbers)
+        AK_TRY(add_block(list, ak_strdup("negatives"), t->negatives.numbers, AK_DTYPE_I64,
                          t->negatives.count, error));
     for (int i = 0; i < t->part_count; i++) {
         const ak_part *part = &t->parts[i];

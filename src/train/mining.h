@@ -31,6 +31,10 @@ typedef struct ak_mining {
 /* place[c]: the first sample whose b (groups: whose object) content c is, -1: none. ak_free. */
 akin_status ak_mining_places(int64_t **place, const ak_table *table, akin_error *error);
 
+/* near: groups x k, -1 behind the last: near_groups.c. negatives: ak_mine's of a table of groups. */
+akin_status ak_near_groups(int64_t *near, int64_t k, const ak_table *table,
+                           const int64_t *negatives, akin_error *error);
+
 /* negatives: count x k contents, the nearest first, -1 behind the last. positives (may be NULL):
    the content p of each sample, -1 where none was asked for: pairs of score <= .5, members of a
    group that stand alone. The bits depend on no number of threads. */

@@ -1,6 +1,7 @@
-/* Hard negatives in training: mined by the model as it is, before every so many epochs, and put
-   into the batches of their samples as pairs (a, negative) of score 0. What was mined is part of
-   the checkpoint, since the parameters that found it have changed when a run is resumed. */
+/* Hard negatives in training: mined by the model as it is, before every so many epochs. Pairs: they
+   go into the batches of their samples as pairs (a, negative) of score 0. Groups: the sampler is
+   told which groups are near. What was mined is part of the checkpoint, since the parameters that
+   found it have changed when a run is resumed. */
 #include "kernels/similarity.h"
 #include "train/mining.h"
 #include "train/train.h"
@@ -22,24 +23,27 @@ akin_status ak_negatives_open(akin_training *t, akin_error *error)
     ak_negatives *n = &t->negatives;
     if (!t->trainer.hard_negatives_every)
         return AKIN_OK;
-    if (table->kind != AKIN_PAIRS)
-        return ak_fail(error, AKIN_ERR_UNSUPPORTED,
-                       "hard_negatives are for losses on pairs; \"%s\" learns from groups",
-                       t->loss->type->name);
+    if (ak_loader_is_stream(t->train.loader))
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "%s: hard_negatives are searched in a whole data set, which a stream is not",
+                       ak_dataset_name(t->train.dataset));
+    bool pairs = table->kind == AKIN_PAIRS;
     n->k = t->trainer.hard_negatives.k;
-    n->count = table->count * n->k;
-    n->content = ak_calloc((size_t)n->count, sizeof *n->content);
-    if (!n->content)
+    n->count = (pairs ? table->count : table->groups) * n->k;
+    n->numbers = ak_calloc((size_t)n->count, sizeof *n->numbers);
+    if (!n->numbers)
         return ak_fail_memory(error);
     for (int64_t i = 0; i < n->count; i++)
-        n->content[i] = -1;
+        n->numbers[i] = -1;
+    if (!pairs)
+        return ak_loader_set_near(t->train.loader, n->numbers, n->k, error);
     t->train.negatives = n;
     return table->subgroup ? ak_mining_places(&n->place, table, error) : AKIN_OK;
 }
 
 void ak_negatives_close(ak_negatives *n)
 {
-    ak_free(n->content);
+    ak_free(n->numbers);
     ak_free(n->place);
     *n = (ak_negatives){0};
 }
@@ -63,9 +67,24 @@ static void tell(const akin_training *t, const akin_mining_report *r)
         return;
     ak_note(t->context,
             "hard negatives: %lld for %lld samples, of %lld candidates; left out %lld known "
-            "positives, %lld of the same subgroup, %lld by the margin",
+            "positives, %lld of the same group, %lld by the margin",
             (long long)r->mined, (long long)r->samples, (long long)r->candidates,
             (long long)r->masked_positive, (long long)r->masked_label, (long long)r->masked_margin);
+}
+
+/* Groups: what is kept of every sample's negatives is which groups they are of. */
+static akin_status mine_groups(akin_training *t, const ak_mining *mining,
+                               akin_mining_report *report, akin_error *error)
+{
+    const ak_table *table = mining->table;
+    int64_t k = t->negatives.k, *found = ak_calloc((size_t)(table->count * k), sizeof *found);
+    if (!found)
+        return ak_fail_memory(error);
+    akin_status status = ak_mine(mining, found, NULL, report, error);
+    if (!status)
+        status = ak_near_groups(t->negatives.numbers, k, table, found, error);
+    ak_free(found);
+    return status;
 }
 
 akin_status ak_negatives_mine(akin_training *t, akin_error *error)
@@ -82,7 +101,9 @@ akin_status ak_negatives_mine(akin_training *t, akin_error *error)
         status = embed(t, true, arena, &mining.base, error);
     mining.documents = akin_model_has_sides(t->model) ? mining.base : mining.tuned;
     if (!status)
-        status = ak_mine(&mining, t->negatives.content, NULL, &report, error);
+        status = mining.table->kind == AKIN_GROUPS
+                     ? mine_groups(t, &mining, &report, error)
+                     : ak_mine(&mining, t->negatives.numbers, NULL, &report, error);
     if (!status)
         tell(t, &report);
     ak_arena_free(arena);
@@ -97,7 +118,7 @@ static int64_t list_negatives(const ak_negatives *n, const ak_batch *batch, int6
 {
     int64_t count = 0;
     for (int64_t i = 0; i < batch->count; i++) {
-        const int64_t *list = n->content + batch->samples[i] * n->k;
+        const int64_t *list = n->numbers + batch->samples[i] * n->k;
         for (int64_t j = 0; j < n->k && list[j] >= 0; j++) {
             position[count] = i;
             content[count++] = list[j];

@@ -27,11 +27,13 @@ akin_status ak_loss_make(akin_loss **out, akin_context *context, const ak_value 
 akin_status ak_loss_open(akin_loss *loss, int64_t dim, int64_t groups, uint64_t seed,
                          akin_error *error);
 
-/* ---- negatives.c: hard negatives of the training set's samples ---- */
+/* ---- negatives.c: hard negatives of the training set's samples, near groups ---- */
 
 typedef struct ak_negatives {
     int64_t k, count;
-    int64_t *content; /* count: samples x k, -1 behind the last; NULL: none are wanted */
+    /* Pairs: samples x k contents; groups: groups x k groups near to each. -1 behind the last; NULL:
+       none are wanted. */
+    int64_t *numbers;
     int64_t *place;   /* per content: a sample whose b it is; NULL: subgroups are not given */
 } ak_negatives;
 
