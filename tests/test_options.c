@@ -305,12 +305,13 @@ static void filled_structs_are_held_to_the_limits(void **state)
     bad[3].lr = INFINITY;
     bad[4].miner = 3;
     bad[5].sizes = (akin_ints){sizes, 2};
-    static const char *const told[] = {"\"epochs\" is -4, must be at least 1",
-                                       "\"dropout\" is nan",
-                                       "\"margin\" is 3, must be between -1 and 2",
-                                       "\"lr\" is inf",
-                                       "\"miner\" is 3, must be between 0 and 2 (hard|semi_hard|all)",
-                                       "\"sizes\" is 0"};
+    static const char *const told[] = {
+        "\"epochs\" is -4, must be at least 1",
+        "\"dropout\" is nan",
+        "\"margin\" is 3, must be between -1 and 2",
+        "\"lr\" is inf",
+        "\"miner\" is 3, must be between 0 and 2 (hard|semi_hard|all)",
+        "\"sizes\" is 0"};
     for (int i = 0; i < 6; i++) {
         akin_error error = {0};
         assert_int_equal(ak_options_check(rows, &bad[i], &error), AKIN_ERR_ARGUMENT);

@@ -157,7 +157,8 @@ static void test_says_what_runs(void **state)
         GOOD "optimizer: {type: adamw, lr: 0.5, schedule: cosine, warmup_steps: 7,\n"
              "            groups: [{match: 'n/*', lr_factor: 0.5},\n"
              "                     {match: head/w, weight_decay: 0.25}]}\n"
-             "train: {accumulate: 3, average: 0.75, checkpoint: {seconds: 0, steps: 8, epochs: 2},\n"
+             "train: {accumulate: 3, average: 0.75,\n"
+             "        checkpoint: {seconds: 0, steps: 8, epochs: 2},\n"
              "        batch_size: 7, epochs: 9, min_epochs: 2, max_steps: 11, seed: 5,\n"
              "        precision: bf16, metrics_per_step: true,\n"
              "        early_stopping: {metric: precision@1, patience: 6, min_delta: 0.25}}\n"
@@ -458,7 +459,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_mistakes), TEST(test_says_what_runs), TEST(test_sets),           TEST(test_json),
-        TEST(test_data),     TEST(test_trains), TEST(test_resume_with_another_recipe),        TEST(test_without_memory),
+        TEST(test_data),     TEST(test_trains),         TEST(test_resume_with_another_recipe),
+        TEST(test_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

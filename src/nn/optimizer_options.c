@@ -70,7 +70,8 @@ static akin_status check_groups(const akin_optimizer_options *o, akin_error *err
 {
     for (int i = 0; i < o->group_count; i++) {
         if (!o->groups[i].match)
-            return ak_fail(error, AKIN_ERR_ARGUMENT, "group %d of parameters has no \"match\"", i + 1);
+            return ak_fail(error, AKIN_ERR_ARGUMENT, "group %d of parameters has no \"match\"",
+                           i + 1);
         AK_TRY(ak_options_check(ak_group_options, &o->groups[i], error));
     }
     return AKIN_OK;
@@ -87,7 +88,8 @@ akin_status ak_optimizer_check(const akin_optimizer_options *options, akin_error
                        o->schedule == AKIN_STEP ? "step" : "cosine_restarts");
     if (o->schedule == AKIN_ONE_CYCLE && o->warmup_steps)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
-                       "the schedule \"one_cycle\" has a rise of its own: \"warmup_steps\" must be 0");
+                       "the schedule \"one_cycle\" has a rise of its own: \"warmup_steps\" must be "
+                       "0");
     if (o->min_lr > o->lr)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "\"min_lr\" is %g, above \"lr\", which is %g",
                        o->min_lr, o->lr);

@@ -116,10 +116,11 @@ akin_status ak_trainer_check(const akin_trainer *trainer, akin_error *error)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "%d callbacks, must be between 0 and %d",
                        trainer->callback_count, AKIN_MAX_CALLBACKS);
     AK_TRY(ak_options_check(ak_trainer_rows, trainer, error));
-    if (trainer->validation_epochs > 1 && trainer->validation_epochs != rint(trainer->validation_epochs))
+    double epochs = trainer->validation_epochs;
+    if (epochs > 1 && epochs != rint(epochs))
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "\"validation_epochs\" is %g, must be a fraction up to 1 or a whole number",
-                       trainer->validation_epochs);
+                       epochs);
     if (trainer->tensorboard && !trainer->log_folder)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "\"tensorboard\" needs \"log_folder\"");
     AK_TRY(ak_options_check(ak_stopping_rows, trainer, error));
