@@ -324,6 +324,22 @@ static void test_mistakes(void **state)
     }
 }
 
+/* A caller who was built when a trainer had fewer options gets the defaults of the others. */
+static void test_a_shorter_trainer(void **state)
+{
+    (void)state;
+    akin_model *model;
+    akin_fit_summary s;
+    plan p = {.lr = 0.01};
+    akin_trainer trainer = trainer_of(2);
+    trainer.size = offsetof(akin_trainer, checkpoint_seconds);
+    trainer.limit_batches = 1;
+    trainer.validation_epochs = NAN;
+    assert_ok(fit(&model, &p, &trainer, &s, told));
+    akin_model_free(model);
+    assert_int_equal(s.steps, 2 * STEPS);
+}
+
 /* A trainer filled by hand, and no loader. */
 static void test_bad_calls(void **state)
 {
@@ -332,7 +348,7 @@ static void test_bad_calls(void **state)
         "checkpoint", "monitor", "17 callbacks", "\"epochs\" is -4, must be between 1 and",
         "\"max_steps\" is -1", "\"patience\" is -1", "\"min_delta\" is nan", "\"precision\" is 7",
         "\"steps\" is -1", "\"validation_epochs\" is 1.5", "needs \"log_folder\"",
-        "must be a folder", "loader"};
+        "must be a folder", "size is 0", "loader"};
     const int last = sizeof told_of / sizeof *told_of - 1;
     for (int i = 0; i <= last; i++) {
         plan p = {.lr = 0.1};
@@ -353,6 +369,7 @@ static void test_bad_calls(void **state)
         trainer.checkpoint_steps = -(i == 8);
         trainer.validation_epochs = i == 9 ? 1.5 : 1;
         trainer.tensorboard = i == 10;
+        trainer.size = i == 12 ? 0 : sizeof trainer;
         trainer.checkpoint = i == 11 ? "a/checkpoint-3.safetensors" : NULL;
         akin_status status = i < last ? fit(&model, &p, &trainer, NULL, &error)
                                    : akin_fit(&model, context, &nothing, &trainer, NULL, NULL,
@@ -448,6 +465,7 @@ int main(void)
         TEST(test_divergence),
         TEST(test_mistakes),
         TEST(test_bad_calls),
+        TEST(test_a_shorter_trainer),
         TEST(test_steady_state_allocates_nothing),
         TEST(test_without_memory),
     };

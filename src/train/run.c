@@ -368,13 +368,20 @@ akin_status ak_run_open(akin_training *t, akin_context *context, const akin_trai
 {
     *t = (akin_training){.context = context,
                          .trainable = trainable,
-                         .trainer = *trainer,
+                         .trainer = akin_trainer_defaults(),
                          .best_epoch = -1,
                          .plateau_best = NAN,
                          .started = ak_seconds()};
     t->checkpointed = t->profile.since = t->started;
     if (!train)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "training needs a loader, found NULL");
+    if (!trainer->size)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "the trainer's size is 0: it is filled by akin_trainer_defaults");
+    /* What a caller built for another version does not have is the default. */
+    memcpy(&t->trainer, trainer,
+           trainer->size < sizeof t->trainer ? trainer->size : sizeof t->trainer);
+    trainer = &t->trainer;
     AK_TRY(ak_trainer_check(trainer, error));
     uint64_t seed = context->seed;
     context->seed = trainer->seed; /* fresh parameters are drawn by the run's seed */
