@@ -266,6 +266,13 @@ def report_of_a_run():
     queries = int(page.split("Measured on ")[1].split()[0])
     assert queries < 20, "not the validation data"
     akin("report", "first", status=1, says="first-report.html exists already")
+    assert "changed since" not in akin("report", "first", "--force")[1]
+    with open("pairs.jsonl", "a+") as data:
+        size = data.tell()
+        data.write(json.dumps({"a": "a new cat", "b": "the cat is new"}) + "\n")
+        data.flush()
+        akin("report", "first", "--force", says="pairs.jsonl was changed since the model was trained")
+        data.truncate(size)
     bare = {**environment(), "PATH": "/nowhere"}
     done = subprocess.run([AKIN, "report", "first", "--force", "--data", "pairs.jsonl"], env=bare,
                           capture_output=True, text=True, timeout=120, check=True)

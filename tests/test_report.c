@@ -79,7 +79,7 @@ static void test_pca_of_little(void **state)
     (void)state;
     float one[] = {3, 4}, line[] = {0, 1, 2, 4, 4, 7}, same[] = {2, 2, 2, 2},
           bad[] = {1, NAN, 2, 3};
-    float points[6];
+    float points[12];
     double shares[2];
     assert_ok(ak_pca(points, shares, ak_matrix(one, 0, 2), arena, told));
     assert_ok(ak_pca(points, shares, ak_matrix(one, 1, 2), arena, told));
@@ -178,7 +178,7 @@ static bool cannot_draw(void *user, const char *script, akin_arena *memory, akin
 #define HISTORY                                                                                    \
     "{\"best_epoch\": 1, \"history\": [{\"epoch\": 0, \"step\": 0, \"lr\": 0, \"own's\": 0.5,"     \
     " \"validation_loss\": 2}, {\"epoch\": 1, \"step\": 9, \"lr\": 0.1, \"own's\": 0.75,"          \
-    " \"validation_loss\": 1.25}], \"note\": \"<b>\"}"
+    " \"validation_loss\": 1.25}], \"note\": \"<b>\", \"recipe\": {\"data\": \"x > y\"}}"
 
 /* Three pairs; the first's b is behind the second's, and its text is dangerous. */
 static akin_dataset *three_pairs(void)
@@ -230,6 +230,7 @@ static void test_page_of_pairs(void **state)
     assert_has(page, "2 of 3 queries have another candidate");
     assert_has(page, "1 0 &lt;script&gt;");
     assert_has(page, "first relevant at rank 2 (base: 2)");
+    assert_has(page, "<pre>{\n  &quot;data&quot;: &quot;x &gt; y&quot;\n}\n</pre>");
     assert_has(page, "<td>note<td class=t>&quot;&lt;b&gt;&quot;");
     assert_null(strstr(page, "<script"));
     assert_null(strstr(page, "http:"));

@@ -143,7 +143,7 @@ static const char style[] =
     "figure{margin:.6rem 0}figure svg{max-width:100%;height:auto}figcaption{font-size:.88rem}\n"
     "svg g[color=black]{color:var(--ink)}svg [stroke=black]{stroke:var(--ink)}"
     "svg [fill=black]{fill:var(--ink)}svg .gridline{stroke:var(--line);stroke-dasharray:none}\n"
-    "details{margin:.6rem 0}summary{cursor:pointer}"
+    "pre{overflow-x:auto;font-size:.85rem;line-height:1.35}details{margin:.6rem 0}summary{cursor:pointer}"
     ".query{background:var(--shade);border:1px solid var(--line);border-radius:.5rem;"
     "padding:.7rem 1rem;margin:.7rem 0}.query p{max-width:none;margin:.1rem "
     "0;overflow-wrap:anywhere}\n"

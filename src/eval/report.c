@@ -88,29 +88,58 @@ static void add_figures(ak_report *r)
 
 /* ---- the training record ---- */
 
+/* Long ones have no place in a table, history is drawn. */
+static bool is_long(const ak_value *value)
+{
+    return strcmp(value->key, "history") == 0 || strcmp(value->key, "recipe") == 0;
+}
+
+static akin_status add_member(ak_page *page, const ak_value *one, akin_error *error)
+{
+    char *value = ak_json_write(one, 0);
+    if (!value)
+        return ak_fail_memory(error);
+    ak_html_printf(page, "<tr><td>");
+    ak_html_text(page, one->key, strlen(one->key), 0);
+    ak_html_printf(page, "<td class=t>");
+    ak_html_text(page, value, strlen(value), 4000);
+    ak_html_printf(page, "\n");
+    ak_free(value);
+    return AKIN_OK;
+}
+
+static akin_status add_recipe(ak_page *page, const ak_value *recipe, akin_error *error)
+{
+    char *text = ak_json_write(recipe, 2);
+    if (!text)
+        return ak_fail_memory(error);
+    ak_html_printf(page, "<details><summary>The recipe, defaults filled in</summary>\n<pre>");
+    for (const char *line = text; *line;) {
+        size_t length = strcspn(line, "\n");
+        ak_html_text(page, line, length, 0);
+        ak_html_printf(page, "\n");
+        line += length + (line[length] == '\n');
+    }
+    ak_html_printf(page, "</pre></details>\n");
+    ak_free(text);
+    return AKIN_OK;
+}
+
 static akin_status add_record(ak_report *r, akin_error *error)
 {
     ak_value *record;
+    ak_page *page = &r->page;
     const char *json = r->evaluator.model->training_json;
     if (!json)
         return AKIN_OK;
     AK_TRY(ak_json_parse(&record, r->arena, json, strlen(json), "training record", error));
-    ak_html_printf(&r->page, "<h2>How it was trained</h2>\n<table>\n");
-    for (const ak_value *one = record->first; one; one = one->next) {
-        if (strcmp(one->key, "history") == 0)
-            continue;
-        char *value = ak_json_write(one, 0);
-        if (!value)
-            return ak_fail_memory(error);
-        ak_html_printf(&r->page, "<tr><td>");
-        ak_html_text(&r->page, one->key, strlen(one->key), 0);
-        ak_html_printf(&r->page, "<td class=t>");
-        ak_html_text(&r->page, value, strlen(value), 4000);
-        ak_html_printf(&r->page, "\n");
-        ak_free(value);
-    }
-    ak_html_printf(&r->page, "</table>\n");
-    return AKIN_OK;
+    ak_html_printf(page, "<h2>How it was trained</h2>\n<table>\n");
+    for (const ak_value *one = record->first; one; one = one->next)
+        if (!is_long(one))
+            AK_TRY(add_member(page, one, error));
+    ak_html_printf(page, "</table>\n");
+    const ak_value *recipe = ak_value_get(record, "recipe");
+    return recipe ? add_recipe(page, recipe, error) : AKIN_OK;
 }
 
 /* ---- the whole ---- */

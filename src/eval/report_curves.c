@@ -20,9 +20,11 @@ static bool is_loss(const char *name)
     return length >= 5 && strcmp(name + length - 5, "_loss") == 0;
 }
 
-static bool is_place(const char *name)
+/* No figure of the epoch: its place, or what the last batch had. */
+static bool is_other(const char *name)
 {
-    return !strcmp(name, "epoch") || !strcmp(name, "step") || !strcmp(name, "lr");
+    return !strcmp(name, "epoch") || !strcmp(name, "step") || !strcmp(name, "lr") ||
+           !strncmp(name, "step_", 5);
 }
 
 /* Losses, then the rest, as the last epoch has them. */
@@ -30,7 +32,7 @@ static void find_names(history *h)
 {
     for (int losses = 1; losses >= 0; losses--) {
         for (const ak_value *one = h->epochs->last->first; one; one = one->next)
-            if (!is_place(one->key) && is_loss(one->key) == losses && h->count < MOST_FIGURES)
+            if (!is_other(one->key) && is_loss(one->key) == losses && h->count < MOST_FIGURES)
                 h->names[h->count++] = one->key;
         if (losses)
             h->losses = h->count;

@@ -64,6 +64,7 @@ static akin_status read_record(akin_recipe *recipe, const char *json, akin_error
     recipe->name = "the model's recipe";
     AK_TRY(ak_json_parse(&record, recipe->arena, json, strlen(json), recipe->name, error));
     const ak_value *whole = ak_value_get(record, "recipe");
+    recipe->validation_hash = ak_value_get_string(record, "validation_hash", NULL);
     recipe->folder = ak_strdup(ak_value_get_string(record, "recipe_folder", "."));
     recipe->root = ak_value_new_map(recipe->arena);
     if (!recipe->folder || !recipe->root)

@@ -48,6 +48,7 @@ struct akin_recipe {
     akin_dataset *train_set, *validation_set; /* a split, or a validation file */
     akin_stream *stream; /* instead of the files' data sets */
     akin_loader *train_loader, *validation_loader;
+    const char *validation_hash; /* a model's recipe: of the data it had; NULL: not known */
     char *json;
 };
 

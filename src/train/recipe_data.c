@@ -124,11 +124,28 @@ static akin_status open_data(akin_recipe *recipe, akin_error *error)
     return AKIN_OK;
 }
 
+/* A file that was changed since is split in another way: what was trained on may be held out now. */
+static void check_same(const akin_recipe *recipe)
+{
+    ak_hash hash;
+    char hex[AK_HASH_HEX];
+    if (!recipe->validation_hash || !recipe->validation_set ||
+        !ak_dataset_fingerprint(recipe->validation_set, &hash))
+        return;
+    ak_hash_to_hex(hash, hex);
+    if (strcmp(hex, recipe->validation_hash) != 0)
+        ak_warn(recipe->context,
+                "%s was changed since the model was trained: its validation data is another",
+                ak_dataset_name(recipe->validation_set));
+}
+
 akin_status ak_recipe_open_data(akin_recipe *recipe, akin_error *error)
 {
     if (recipe->train_loader)
         return AKIN_OK;
     akin_status status = open_data(recipe, error);
+    if (!status)
+        check_same(recipe);
     if (status)
         ak_recipe_close_data(recipe); /* it may be tried again */
     return status;
