@@ -88,7 +88,10 @@ AKIN_API akin_status akin_context_set_cache(akin_context *context, const char *f
 AKIN_API void akin_context_on_interrupt(akin_context *context, const volatile int *flag);
 
 /* Classes of the user's own become usable by name wherever built-in ones are. The struct and what
-   it points to must outlive the context. A name that exists already is AKIN_ERR_EXISTS. */
+   it points to must outlive the context. A name that exists already is AKIN_ERR_EXISTS, a struct
+   without its size, its name or a function it needs AKIN_ERR_ARGUMENT: a loss needs compute; a head
+   create, forward and backward; an encoder create, dim, collate and forward, one that says when it is
+   trainable backward and parameters; a metric rank or score, as its kind says. */
 typedef struct akin_encoder_class akin_encoder_class;
 typedef struct akin_head_class akin_head_class;
 typedef struct akin_loss_class akin_loss_class;
@@ -472,6 +475,7 @@ typedef struct akin_loss_traits {
     akin_sample_kind kind; /* what it learns from */
     bool collapses;        /* it only pulls: standing alone it makes all vectors one */
     bool memory;           /* it can be computed against a memory of earlier batches */
+    bool remembers;        /* it has such a memory: numbers must mean the same in every batch */
 } akin_loss_traits;
 
 /* Objects of earlier batches of a run, constants by now: objects of groups, or the b's of pairs. */

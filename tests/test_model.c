@@ -132,6 +132,48 @@ static void test_names_give_the_order(void **state)
     akin_model_free(other);
 }
 
+static akin_error refused;
+
+static void refuse(akin_status status, const char *part)
+{
+    assert_int_equal(status, AKIN_ERR_ARGUMENT);
+    assert_non_null(strstr(refused.message, part));
+}
+
+static double no_rank(const void *options, const akin_ranking *ranking)
+{
+    (void)options, (void)ranking;
+    return 0;
+}
+
+/* What is called without asking must be there. */
+static void test_unfinished_classes_are_refused(void **state)
+{
+    (void)state;
+    akin_encoder_class encoder = numbers_class;
+    encoder.name = "another";
+    encoder.collate = NULL;
+    refuse(akin_register_encoder(context, &encoder, &refused), "the encoder class \"another\" has no \"collate\"");
+    encoder = numbers_class;
+    encoder.name = "another";
+    encoder.backward = NULL; /* but it says when it is trainable */
+    refuse(akin_register_encoder(context, &encoder, &refused), "no \"backward\"");
+    refuse(akin_register_encoder(context, NULL, &refused), "is NULL");
+    akin_head_class head = {.size = sizeof head, .name = "mine"};
+    refuse(akin_register_head(context, &head, &refused), "the head class \"mine\" has no \"create\"");
+    akin_loss_class loss = {.size = sizeof loss, .name = "mine"};
+    refuse(akin_register_loss(context, &loss, &refused), "the loss class \"mine\" has no \"compute\"");
+    loss.name = "";
+    refuse(akin_register_loss(context, &loss, &refused), "needs its \"size\"");
+    akin_metric_class metric = {.size = sizeof metric, .name = "mine", .kind = AKIN_METRIC_SCORED,
+                                .rank = no_rank};
+    refuse(akin_register_metric(context, &metric, &refused), "no \"score\"");
+    metric.size = 0;
+    refuse(akin_register_metric(context, &metric, &refused), "needs its \"size\"");
+    metric = (akin_metric_class){.size = sizeof metric, .name = "mine", .rank = no_rank};
+    assert_int_equal(akin_register_metric(context, &metric, &refused), AKIN_OK);
+}
+
 static void test_users_encoder(void **state)
 {
     (void)state;
@@ -644,6 +686,7 @@ static void test_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(test_unfinished_classes_are_refused),
         TEST(test_round_trip),
         TEST(test_names_give_the_order),
         TEST(test_users_encoder),

@@ -724,6 +724,9 @@ static void test_refused(void **state)
         {{"train.sampler=no_duplicates"}, AKIN_ERR_ARGUMENT, "needs the whole data set"},
         {{"data.samples=groups", "data.fields={object: a, group: b}", "loss.type=cosface"},
          AKIN_ERR_UNSUPPORTED, "the groups of a stream are not known beforehand"},
+        {{"data.samples=groups", "data.fields={object: a, group: b}",
+          "loss={type: sum, losses: [{type: xbm, loss: supcon}]}"},
+         AKIN_ERR_UNSUPPORTED, "remembers earlier batches"},
         {{"data.samples=groups", "data.fields={object: a, group: b}", "loss.type=triplet"},
          AKIN_OK, ""},
     };

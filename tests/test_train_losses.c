@@ -41,6 +41,10 @@ static const char *write_samples(const char *name, uint64_t seed)
     return path;
 }
 
+static const char *const usual_data = "{train: train.jsonl, validation: validation.jsonl, "
+                                      "samples: groups,\n  fields: {object: text, group: label}}";
+static const char *data;
+
 static int set_up(void **state)
 {
     if (make_test_folder(state) || akin_context_create(&context, NULL) ||
@@ -50,6 +54,7 @@ static int set_up(void **state)
     akin_context_on_message(context, listen, NULL);
     *told_lines = 0;
     stop_at = interrupt = 0;
+    data = usual_data;
     write_samples("train.jsonl", 1);
     write_samples("validation.jsonl", 2);
     return 0;
@@ -65,14 +70,13 @@ static akin_status open_recipe(akin_recipe **out, const char *loss, akin_error *
 {
     char text[1024], path[300];
     snprintf(text, sizeof text,
-             "data: {train: train.jsonl, validation: validation.jsonl, samples: groups,\n"
-             "  fields: {object: text, group: label}}\n"
+             "data: %s\n"
              "encoders: {n: {type: numbers, dim: 6}}\n"
              "optimizer: {lr: 0.02}\n"
              "train: {batch_size: 20, epochs: 4, early_stopping: false}\n"
              "metrics: []\n"
              "loss: %s\n",
-             loss);
+             data, loss);
     snprintf(path, sizeof path, "%s", write_text("recipe.yaml", text));
     return akin_recipe_open(out, context, path, NULL, 0, error);
 }
@@ -114,13 +118,13 @@ static void check_loss_file(const char *folder, const char *loss, const char *pa
     ak_safetensors *file;
     char path[300];
     const int64_t shape[2] = {GROUPS, DIM};
-    const void *data;
+    const void *values;
     snprintf(path, sizeof path, "%s/loss.safetensors", test_path(folder));
     assert_ok(ak_safetensors_open(&file, path, told));
     assert_string_equal(ak_safetensors_metadata(file, "labels"),
                         "[\"cat\", 7, true, \"a \\\"dog\\\"\", 2.5]");
     assert_non_null(strstr(ak_safetensors_metadata(file, "loss"), loss));
-    assert_ok(ak_safetensors_view(&data, NULL, file, parameter, AK_DTYPE_F32, 2, shape, told));
+    assert_ok(ak_safetensors_view(&values, NULL, file, parameter, AK_DTYPE_F32, 2, shape, told));
     ak_safetensors_free(file);
 }
 
@@ -189,6 +193,37 @@ static void losses_that_collapse_alone_are_told(void **state)
         assert_ok(run(&model, losses[i], NULL, false, 1, told));
         assert_non_null(strstr(told_lines, "alone it makes all vectors one"));
         akin_model_free(model);
+    }
+}
+
+static void data_without_anything_to_learn_is_told(void **state)
+{
+    (void)state;
+    static const char *const groups = "{train: odd.jsonl, validation: false, samples: groups, "
+                                      "fields: {object: text, group: label}}";
+    static const struct {
+        const char *data, *text, *loss, *part;
+    } table[] = {
+        {groups,
+         "{\"text\": \"1 2 3 4 5 6\", \"label\": 1}\n{\"text\": \"2 2 3 4 5 6\", \"label\": 1}\n",
+         "{type: supcon}", "all samples are of one group"},
+        {groups,
+         "{\"text\": \"1 2 3 4 5 6\", \"label\": 1}\n{\"text\": \"2 2 3 4 5 6\", \"label\": 2}\n",
+         "{type: triplet}", "every group has one sample"},
+        {"{train: odd.jsonl, validation: false}\n",
+         "{\"a\": \"1 2 3 4 5 6\", \"b\": \"2 2 3 4 5 6\", \"score\": 0}\n"
+         "{\"a\": \"1 2 4 4 5 6\", \"b\": \"2 2 9 4 5 6\", \"score\": 0.5}\n",
+         "{type: multiple_negatives_ranking}", "no pair has a score above 0.5"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        akin_model *model;
+        *told_lines = 0;
+        data = table[i].data;
+        write_text("odd.jsonl", table[i].text);
+        assert_ok(run(&model, table[i].loss, NULL, false, 0, told)); /* 0, not NaN */
+        akin_model_free(model);
+        if (!strstr(told_lines, table[i].part))
+            fail_msg("\"%s\" lacks \"%s\"", told_lines, table[i].part);
     }
 }
 
@@ -266,6 +301,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(losses_without_parameters_leave_no_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(parts_of_a_sum_are_saved_by_their_place, set_up, tear_down),
         cmocka_unit_test_setup_teardown(losses_that_collapse_alone_are_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(data_without_anything_to_learn_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(mistakes_in_recipes_have_their_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(interrupted_runs_go_on_as_if_they_were_not, set_up,
                                         tear_down),

@@ -41,7 +41,9 @@ static akin_status describe(const void *given, akin_loss_traits *traits, akin_er
 {
     const options *o = given;
     AK_TRY(ak_check_weights("matryoshka", "dims", o->dims.count, &o->weights, error));
-    return ak_describe_only("matryoshka", &o->loss, traits, error);
+    AK_TRY(ak_describe_only("matryoshka", &o->loss, traits, error));
+    traits->memory = false; /* a memory goes into it, not around it */
+    return AKIN_OK;
 }
 
 static void matryoshka_free(void *self)

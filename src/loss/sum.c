@@ -46,6 +46,7 @@ static akin_status describe(const void *given, akin_loss_traits *traits, akin_er
                            kind_name(traits->kind));
         traits->kind = own.kind;
         traits->collapses = own.collapses && (i == 0 || traits->collapses);
+        traits->remembers |= own.remembers;
     }
     return AKIN_OK;
 }

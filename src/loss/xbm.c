@@ -75,6 +75,7 @@ static akin_status describe(const void *given, akin_loss_traits *traits, akin_er
                        "supcon, multi_similarity and multiple_negatives_ranking",
                        o->loss.items->type_name);
     traits->memory = false; /* one is enough */
+    traits->remembers = true;
     return AKIN_OK;
 }
 

@@ -142,11 +142,33 @@ akin_status ak_class_find(const void **out, const akin_context *context, ak_clas
                    list);
 }
 
+/* A class that lacks what is called without asking would crash later, in a thread of its own. */
+akin_status ak_class_check(const void *type, const char *what, const ak_member *needed,
+                           akin_error *error)
+{
+    const ak_class *fresh = type;
+    if (!fresh)
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "the %s class to register is NULL", what);
+    if (fresh->size < sizeof *fresh || !fresh->name || !*fresh->name)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "a %s class needs its \"size\" (sizeof the struct) and a \"name\"", what);
+    for (; needed->name; needed++) {
+        const void *member = NULL;
+        if (needed->offset + sizeof member <= fresh->size)
+            memcpy(&member, (const char *)fresh + needed->offset, sizeof member);
+        if (!member)
+            return ak_fail(error, AKIN_ERR_ARGUMENT, "the %s class \"%s\" has no \"%s\"", what,
+                           fresh->name, needed->name);
+    }
+    return AKIN_OK;
+}
+
 akin_status ak_class_register(akin_context *context, ak_class_kind kind,
                               const void *const *built_in, const char *what, const void *type,
-                              akin_error *error)
+                              const ak_member *needed, akin_error *error)
 {
     const ak_class *fresh = type, *other;
+    AK_TRY(ak_class_check(type, what, needed, error));
     for (int64_t i = 0; (other = ak_class_at(context, kind, built_in, i)); i++)
         if (strcmp(other->name, fresh->name) == 0)
             return ak_fail(error, AKIN_ERR_EXISTS, "there is a %s \"%s\" already", what,

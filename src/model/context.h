@@ -35,9 +35,18 @@ typedef struct ak_class {
 akin_status ak_class_find(const void **out, const akin_context *context, ak_class_kind kind,
                           const void *const *built_in, const char *what, const char *name,
                           akin_error *error);
+/* A member of a class struct that must not be NULL. */
+typedef struct ak_member {
+    const char *name; /* NULL ends a list */
+    size_t offset;
+} ak_member;
+#define AK_MEMBER(type, member) {#member, offsetof(type, member)}
+/* AKIN_ERR_ARGUMENT if a class lacks its size, its name or one of `needed`. */
+akin_status ak_class_check(const void *type, const char *what, const ak_member *needed,
+                           akin_error *error);
 akin_status ak_class_register(akin_context *context, ak_class_kind kind,
                               const void *const *built_in, const char *what, const void *type,
-                              akin_error *error);
+                              const ak_member *needed, akin_error *error);
 /* The number-th class, built-in ones first; NULL past the end. */
 const void *ak_class_at(const akin_context *context, ak_class_kind kind,
                         const void *const *built_in, int64_t number);

@@ -302,6 +302,16 @@ char *ak_encoder_describe(const akin_encoder *encoder)
 akin_status akin_register_encoder(akin_context *context, const akin_encoder_class *type,
                                   akin_error *error)
 {
+    static const ak_member needed[] = {AK_MEMBER(akin_encoder_class, create),
+                                       AK_MEMBER(akin_encoder_class, dim),
+                                       AK_MEMBER(akin_encoder_class, collate),
+                                       AK_MEMBER(akin_encoder_class, forward),
+                                       {NULL}};
+    static const ak_member learning[] = {AK_MEMBER(akin_encoder_class, backward),
+                                         AK_MEMBER(akin_encoder_class, parameters),
+                                         {NULL}};
+    if (type && type->size > offsetof(akin_encoder_class, trainable) && type->trainable)
+        AK_TRY(ak_class_check(type, "encoder", learning, error));
     return ak_class_register(context, AK_ENCODER_CLASS, (const void *const *)ak_encoders,
-                             "encoder", type, error);
+                             "encoder", type, needed, error);
 }

@@ -102,6 +102,10 @@ void akin_head_free(akin_head *head)
 akin_status akin_register_head(akin_context *context, const akin_head_class *type,
                                akin_error *error)
 {
+    static const ak_member needed[] = {AK_MEMBER(akin_head_class, create),
+                                       AK_MEMBER(akin_head_class, forward),
+                                       AK_MEMBER(akin_head_class, backward),
+                                       {NULL}};
     return ak_class_register(context, AK_HEAD_CLASS, (const void *const *)ak_heads, "head", type,
-                             error);
+                             needed, error);
 }

@@ -121,6 +121,7 @@ void akin_loss_free(akin_loss *loss)
 akin_status akin_register_loss(akin_context *context, const akin_loss_class *type,
                                akin_error *error)
 {
+    static const ak_member needed[] = {AK_MEMBER(akin_loss_class, compute), {NULL}};
     return ak_class_register(context, AK_LOSS_CLASS, (const void *const *)ak_losses, "loss", type,
-                             error);
+                             needed, error);
 }

@@ -317,10 +317,16 @@ static akin_status check_stream(const akin_training *t, akin_error *error)
         return ak_fail(error, AKIN_ERR_UNSUPPORTED,
                        "%s: validation needs the whole data set, which a stream is not",
                        ak_dataset_name(t->validation.dataset));
-    bool rows = t->loss->type->kind == AKIN_GROUPS && t->loss->parameters &&
+    bool rows = t->loss->traits.kind == AKIN_GROUPS && t->loss->parameters &&
                 ak_parameters_size(t->loss->parameters);
-    if (!ak_loader_is_stream(t->train.loader) || !rows)
+    if (!ak_loader_is_stream(t->train.loader) || !(rows || t->loss->traits.remembers))
         return AKIN_OK;
+    if (!rows)
+        return ak_fail(error, AKIN_ERR_UNSUPPORTED,
+                       "%s: the loss \"%s\" remembers earlier batches, but the batches of a stream "
+                       "number contents and groups each for itself: read it as a data set, or take "
+                       "another loss",
+                       ak_dataset_name(t->train.dataset), t->loss->type->name);
     return ak_fail(error, AKIN_ERR_UNSUPPORTED,
                    "%s: the loss \"%s\" has parameters for each group, and the groups of a stream are "
                    "not known beforehand: read it as a data set, or take another loss",
@@ -346,6 +352,7 @@ static akin_status open_all(akin_training *t, akin_loader *train, akin_loader *v
     AK_TRY(configure_loss(t, train, validation, error));
     AK_TRY(configure_optimizer(t, error));
     AK_TRY(open_sides(t, train, validation, error));
+    ak_tell_doubts(t);
     AK_TRY(ak_negatives_open(t, error));
     AK_TRY(configure_metrics(t, error));
     /* A stream's groups are not known: a loss that has a row for each says so by having one. */

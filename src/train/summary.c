@@ -44,6 +44,31 @@ static void tell_side(const akin_training *t, const ak_side *side, const char *w
             (long long)(side->features ? side->features->encoded : 0));
 }
 
+static bool any_alike(const ak_table *table)
+{
+    for (int64_t i = 0; i < table->count; i++)
+        if (table->score[i] > 0.5f)
+            return true;
+    return false;
+}
+
+void ak_tell_doubts(const akin_training *t)
+{
+    const ak_table *table = t->train.table;
+    const char *doubt = NULL;
+    if (ak_loader_is_stream(t->train.loader))
+        return;
+    if (table->kind == AKIN_PAIRS && !any_alike(table))
+        doubt = "no pair has a score above 0.5, so none is alike";
+    else if (table->kind == AKIN_GROUPS && table->groups == 1)
+        doubt = "all samples are of one group, so none are unlike";
+    else if (table->kind == AKIN_GROUPS && ak_table_lonely_groups(table) == table->groups)
+        doubt = "every group has one sample, so none are alike";
+    if (doubt)
+        ak_warn(t->context, "%s: %s; there may be nothing to learn", ak_dataset_name(t->train.dataset),
+                doubt);
+}
+
 void ak_tell_parts(const akin_training *t)
 {
     ak_text text = {0};
