@@ -385,6 +385,7 @@ typedef struct akin_pass {
     uint64_t step;
     akin_precision precision; /* of matrix products' inputs; accumulation is float32 */
     int64_t documents; /* for heads with sides: the last so many rows; the others are queries */
+    const int32_t *tags; /* for heads with tags: of each row, its place among the head's tags */
 } akin_pass;
 
 /* Functions given an arena may run out of memory, hence the status. Several threads may run forward
@@ -430,6 +431,10 @@ struct akin_encoder_class {
     /* May be NULL. What is worth telling after some work ("3 texts were longer than 256 tokens and
        cut there"), or "". */
     void (*notes)(const void *self, char *out, size_t size);
+    /* Encoders that choose by the record: the names of the choices, at most 256, which become the
+       objects' tags, and an object's place among them. NULL: no tags. */
+    const char *const *(*tags)(const void *self, int64_t *count);
+    akin_status (*tag)(const void *self, akin_object object, int64_t *tag, akin_error *error);
 };
 
 struct akin_head_class {
@@ -452,6 +457,8 @@ struct akin_head_class {
     /* The head has sides: queries go through it, documents (pass->documents) stay what the encoders
        gave, as wide. Such a head learns from pairs: a is the query, b the document. */
     bool sides;
+    /* Heads that go by the encoder's tag: the names they know. NULL: no tags. */
+    const char *const *(*tags)(const void *self, int64_t *count);
 };
 
 /* What a loss knows of a batch. Objects of a batch of n pairs are a_0 .. a_n-1, b_0 .. b_n-1. */

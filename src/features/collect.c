@@ -211,7 +211,8 @@ akin_status ak_features_collect(ak_features **out, const akin_model *model,
         status = ak_arena_create(&work.arena, error);
     if (!status) {
         size_t encoders = (size_t)model->encoder_count;
-        *features = (ak_features){.count = contents->count, .model = model};
+        *features = (ak_features){
+            .count = contents->count, .model = model, .keys = contents->keys};
         features->stores = ak_calloc(encoders, sizeof *features->stores);
         features->rows = ak_calloc(encoders, sizeof *features->rows);
         status = features->stores && features->rows
@@ -257,7 +258,10 @@ static akin_status embed_chunk(const ak_features *features, bool base, int64_t f
     for (int64_t i = 0; i < y.rows; i++)
         content[i] = first + i;
     ak_features_gather(features, content, y.rows, x);
-    return base ? AKIN_OK : ak_model_head_forward(model, &pass, x, y, error);
+    if (base)
+        return AKIN_OK;
+    AK_TRY(ak_model_key_tags(model, features->keys, content, y.rows, arena, &pass.tags, error));
+    return ak_model_head_forward(model, &pass, x, y, error);
 }
 
 akin_status ak_features_embed(const ak_features *features, bool base, int64_t first, akin_matrix y,

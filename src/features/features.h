@@ -51,6 +51,7 @@ typedef struct ak_contents {
 typedef struct ak_features {
     int64_t count;
     const akin_model *model;
+    const ak_hash *keys;      /* the contents', which live as long as they do */
     ak_store **stores;        /* per encoder; NULL: left out */
     const void ***rows;       /* [encoder][content], see ak_store_find; [encoder] NULL: left out */
     int64_t reused, encoded;  /* vectors */

@@ -120,8 +120,9 @@ static akin_status field_key(const akin_encoder *encoder, akin_object object, bo
     return status == AKIN_ERR_MEMORY ? ak_fail_memory(error) : AKIN_OK;
 }
 
-akin_status ak_encoder_key(const akin_encoder *encoder, akin_object object, ak_hash *key,
-                           akin_error *error)
+/* What is known of the object, but for its tag. */
+static akin_status content_key(const akin_encoder *encoder, akin_object object, ak_hash *key,
+                               akin_error *error)
 {
     bool found = false;
     if (encoder->cache.key)
@@ -136,6 +137,13 @@ akin_status ak_encoder_key(const akin_encoder *encoder, akin_object object, ak_h
         return encoder->type->key(encoder->self, object, key, error);
     *key = ak_hash_bytes(object.data, object.size);
     return AKIN_OK;
+}
+
+akin_status ak_encoder_key(const akin_encoder *encoder, akin_object object, ak_hash *key,
+                           akin_error *error)
+{
+    AK_TRY(content_key(encoder, object, key, error));
+    return ak_encoder_tag_key(encoder, object, key, error);
 }
 
 /* ---- making one ---- */

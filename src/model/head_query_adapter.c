@@ -80,6 +80,11 @@ static akin_status backward(void *self, const akin_pass *pass, const void *recor
                                   queries_of(dx, pass), error);
 }
 
+static const char *const *tags(const void *self, int64_t *count)
+{
+    return ak_inner_head_tags(self, count);
+}
+
 const akin_head_class ak_head_query_adapter = {
     .size = sizeof(akin_head_class),
     .name = "query_adapter",
@@ -91,4 +96,5 @@ const akin_head_class ak_head_query_adapter = {
     .forward = forward,
     .backward = backward,
     .sides = true,
+    .tags = tags,
 };

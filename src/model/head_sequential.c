@@ -19,6 +19,7 @@ static const akin_option rows[] = {
 };
 
 typedef struct head {
+    const ak_inner_head *tagged; /* the layer that goes by tags; NULL: none */
     int64_t count;
     ak_inner_head layers[MAX_LAYERS];
 } head;
@@ -47,6 +48,12 @@ static akin_status add_layers(head *h, const akin_classes *layers, int64_t input
         AK_TRY(ak_inner_head_create(&h->layers[k], &layers->items[k], scope, (uint64_t)k, in,
                                     parameters, error));
         h->count++;
+        if (!ak_inner_head_tags(&h->layers[k], &(int64_t){0}))
+            continue;
+        if (h->tagged)
+            return ak_fail(error, AKIN_ERR_ARGUMENT,
+                           "sequential head: two layers go by tags, one may");
+        h->tagged = &h->layers[k];
     }
     return AKIN_OK;
 }
@@ -121,6 +128,12 @@ static bool confidence(const void *self, akin_matrix y, float *out)
     return ak_head_confidence(last->type, last->self, y, out);
 }
 
+static const char *const *tags(const void *self, int64_t *count)
+{
+    const head *h = self;
+    return h->tagged ? ak_inner_head_tags(h->tagged, count) : NULL;
+}
+
 const akin_head_class ak_head_sequential = {
     .size = sizeof(akin_head_class),
     .name = "sequential",
@@ -132,4 +145,5 @@ const akin_head_class ak_head_sequential = {
     .forward = forward,
     .backward = backward,
     .confidence = confidence,
+    .tags = tags,
 };

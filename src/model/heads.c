@@ -11,6 +11,7 @@ const akin_head_class *const ak_heads[] = {
     &ak_head_skip_connection,
     &ak_head_softmax_embeddings,
     &ak_head_stacked_projection,
+    &ak_head_switch,
     &ak_head_widening,
     NULL,
 };
@@ -22,6 +23,12 @@ const akin_head_class *const ak_heads[] = {
 bool ak_head_has_sides(const akin_head_class *type)
 {
     return HAS(type, sides) && type->sides;
+}
+
+const char *const *ak_head_class_tags(const akin_head_class *type, const void *self,
+                                      int64_t *count)
+{
+    return HAS(type, tags) && type->tags ? type->tags(self, count) : NULL;
 }
 
 bool ak_head_confidence(const akin_head_class *type, const void *self, akin_matrix y, float *out)

@@ -14,6 +14,7 @@ extern const akin_head_class ak_head_sequential;
 extern const akin_head_class ak_head_skip_connection;
 extern const akin_head_class ak_head_softmax_embeddings;
 extern const akin_head_class ak_head_stacked_projection;
+extern const akin_head_class ak_head_switch;
 extern const akin_head_class ak_head_widening;
 
 /* NULL-terminated: what the registry starts with. */
@@ -24,6 +25,10 @@ enum { AK_STREAM_HEAD_INPUT = 0x10000, AK_STREAM_HEAD_LAYER, AK_STREAM_HEAD_INNE
 
 /* False: the class has none, or this head cannot tell. */
 bool ak_head_confidence(const akin_head_class *type, const void *self, akin_matrix y, float *out);
+
+/* The tags it goes by; NULL: none. */
+const char *const *ak_head_class_tags(const akin_head_class *type, const void *self,
+                                      int64_t *count);
 
 /* Do queries and documents go different ways? */
 bool ak_head_has_sides(const akin_head_class *type);

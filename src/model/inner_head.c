@@ -24,6 +24,11 @@ void ak_inner_head_free(ak_inner_head *head)
     head->self = NULL;
 }
 
+const char *const *ak_inner_head_tags(const ak_inner_head *head, int64_t *count)
+{
+    return ak_head_class_tags(head->type, head->self, count);
+}
+
 /* Two layers of one kind must not drop the same columns. */
 static akin_pass own_pass(const ak_inner_head *head, const akin_pass *pass)
 {

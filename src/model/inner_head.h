@@ -18,6 +18,9 @@ akin_status ak_inner_head_create(ak_inner_head *out, const akin_class_given *giv
                                  akin_parameters *parameters, akin_error *error);
 void ak_inner_head_free(ak_inner_head *head);
 
+/* The tags it goes by; NULL: none. */
+const char *const *ak_inner_head_tags(const ak_inner_head *head, int64_t *count);
+
 /* As the class's functions. */
 akin_status ak_inner_head_forward(const ak_inner_head *head, const akin_pass *pass, akin_matrix x,
                                   akin_matrix y, void **record, akin_error *error);

@@ -82,11 +82,13 @@ akin_status akin_model_create(akin_model **out, akin_context *context,
         status = ak_fail(error, AKIN_ERR_MISMATCH,
                          "the encoders give %lld numbers an object, but the head takes %lld",
                          (long long)model->input_dim, (long long)head->input_dim);
+    model->head = head;
+    if (!status)
+        status = ak_model_match_tags(model, error);
     if (status) {
         drop(model);
         return status;
     }
-    model->head = head;
     model->dim = head ? head->output_dim : model->input_dim;
     *out = model;
     return AKIN_OK;
@@ -101,6 +103,7 @@ void akin_model_free(akin_model *model)
         ak_free(model->encoders[i].name);
     }
     ak_free(model->encoders);
+    ak_free(model->tag_map);
     akin_head_free(model->head);
     ak_free(model->path);
     ak_free(model->base_path);
@@ -237,6 +240,7 @@ static akin_status encode_chunk(const akin_model *model, bool base, akin_arena *
     if (!features.data)
         return ak_fail_memory(error);
     AK_TRY(encode_features(model, &pass, objects, features, error));
+    AK_TRY(ak_model_tags(model, objects, y.rows, arena, &pass.tags, error));
     return ak_model_head_forward(model, &pass, features, y, error);
 }
 

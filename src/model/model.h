@@ -39,6 +39,14 @@ akin_status ak_encoder_fingerprint(const akin_encoder *encoder, bool *has, ak_ha
                                    akin_error *error);
 akin_status ak_encoder_key(const akin_encoder *encoder, akin_object object, ak_hash *key,
                            akin_error *error);
+
+/* ---- tags.c: what an encoder that chooses by the record tells the head ---- */
+
+bool ak_encoder_class_has_tags(const akin_encoder_class *type);
+bool ak_encoder_has_tags(const akin_encoder *encoder);
+/* Puts the object's tag into its key, where the encoder gives tags. */
+akin_status ak_encoder_tag_key(const akin_encoder *encoder, akin_object object, ak_hash *key,
+                               akin_error *error);
 /* Class, options and folder as JSON (ak_free); NULL when out of memory. */
 char *ak_encoder_describe(const akin_encoder *encoder);
 /* "cache", "cache_precision", "cache_key", which every encoder has in a recipe and in akin.json. */
@@ -115,6 +123,8 @@ struct akin_model {
     int encoder_count;
     akin_head *head;            /* NULL: none */
     int64_t input_dim, dim;
+    int tag_encoder;    /* which encoder's tags the head goes by */
+    int32_t *tag_map;   /* of its tags to the head's; NULL: the head wants none */
     char *path;          /* where it was loaded from, else NULL */
     char *base_path;     /* of the encoder it was tuned from, NULL: unknown */
     ak_hash base;        /* the space of the encoders before they were tuned; 0: as they are */
@@ -133,6 +143,16 @@ void ak_model_set_cache(akin_model *model, const akin_cache_options *options);
 /* features: n x input_dim -> y: n x dim; the head's pass. */
 akin_status ak_model_head_forward(const akin_model *model, const akin_pass *pass,
                                   akin_matrix features, akin_matrix y, akin_error *error);
+
+/* tags.c. The head's and the encoders' tags must be the same ones. */
+akin_status ak_model_match_tags(akin_model *model, akin_error *error);
+/* For pass.tags: of n objects, or by the keys (as ak_model_keys makes them) of n contents. *out NULL
+   where the head wants none. */
+akin_status ak_model_tags(const akin_model *model, const akin_object *objects, int64_t n,
+                          akin_arena *arena, const int32_t **out, akin_error *error);
+akin_status ak_model_key_tags(const akin_model *model, const ak_hash *keys, const int64_t *content,
+                              int64_t n, akin_arena *arena, const int32_t **out,
+                              akin_error *error);
 
 /* Are the vectors of that space the encoders' own? Else they went through the head. Which of two
    spaces AKIN_SPACE_MODEL means is an error. */

@@ -15,7 +15,7 @@ static bool reads_records(const akin_model *model)
 {
     for (int i = 0; i < model->encoder_count; i++) {
         const akin_encoder *encoder = model->encoders[i].encoder;
-        if (ak_value_get_string(encoder->given, "field", NULL) ||
+        if (ak_value_get_string(encoder->given, "field", NULL) || ak_encoder_has_tags(encoder) ||
             encoder->type == &ak_encoder_vectors)
             return true;
     }

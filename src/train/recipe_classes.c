@@ -58,11 +58,42 @@ static akin_status write_encoders(const akin_recipe *recipe, ak_value *root, aki
     return map ? AKIN_OK : ak_fail_memory(error);
 }
 
+/* The map of classes that a switch of that kind has, NULL: this is none. */
+static const ak_value *switch_map(const ak_value *class, const char *key)
+{
+    const char *type = ak_value_get_string(class, "type", "");
+    const ak_value *map = strcmp(type, "switch") == 0 ? ak_value_get(class, key) : NULL;
+    return map && map->kind == AK_MAP ? map : NULL;
+}
+
+/* A head for a tag that no encoder gives is told here, where the line is known; of a plug-in's encoder
+   that gives tags only the model knows which. */
+static akin_status check_tags(const akin_recipe *recipe, akin_error *error)
+{
+    const ak_value *heads = switch_map(ak_value_get(recipe->root, "head"), "heads");
+    const ak_value *encoder = ak_value_get(recipe->root, "encoders")->first, *given = NULL;
+    bool others = false;
+    for (; heads && encoder && !given; encoder = encoder->next) {
+        ak_found_class class;
+        AK_TRY(find(&class, recipe, ak_encoder_find, encoder, "transformer", error));
+        given = switch_map(encoder, "encoders");
+        others |= !given && ak_encoder_class_has_tags(class.type);
+    }
+    for (const ak_value *tag = heads ? heads->first : NULL; tag && !others; tag = tag->next)
+        if (!ak_value_get(given, tag->key))
+            return ak_fail_at(error, AKIN_ERR_MISMATCH, recipe->name, tag->line,
+                              "the head of the tag \"%s\": %s", tag->key,
+                              given ? "the switch encoder has no encoder of that name"
+                                    : "no encoder gives tags (type: switch)");
+    return AKIN_OK;
+}
+
 static akin_status write_head(const akin_recipe *recipe, ak_value *root, akin_error *error)
 {
     const ak_value *map = ak_value_get(recipe->root, "head");
     ak_found_class class;
     AK_TRY(find(&class, recipe, ak_head_find, map, "skip_connection", error));
+    AK_TRY(check_tags(recipe, error));
     return write_class(recipe, &class, ak_head_find, map, "head", root, error);
 }
 

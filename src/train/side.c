@@ -17,6 +17,17 @@ static akin_status collate_encoder(const ak_side *side, int e, const ak_batch *b
                          batch->object_count, *out, batch->arena, error);
 }
 
+/* Streams have no table, and give every batch its objects. */
+static akin_status collate_tags(const ak_side *side, const ak_batch *batch, ak_step_input *input,
+                                akin_error *error)
+{
+    if (side->table && ak_side_keys(side))
+        return ak_model_key_tags(side->model, ak_side_keys(side), batch->labels.content,
+                                 batch->object_count, batch->arena, &input->tags, error);
+    return ak_model_tags(side->model, batch->objects, batch->object_count, batch->arena,
+                         &input->tags, error);
+}
+
 /* A validation set numbers its groups by itself; a loss knows the training set's numbers. */
 static akin_status renumber_groups(const ak_side *side, ak_batch *batch, akin_error *error)
 {
@@ -52,6 +63,7 @@ static akin_status collate(void *user, ak_batch *batch, akin_error *error)
         if (!side->features || !side->features->rows[e])
             AK_TRY(collate_encoder(side, e, batch, &input->encoder_batch[e], error));
     }
+    AK_TRY(collate_tags(side, batch, input, error));
     batch->collated = input;
     return side->group_map ? renumber_groups(side, batch, error) : AKIN_OK;
 }

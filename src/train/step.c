@@ -27,7 +27,8 @@ static akin_status begin(akin_training *t, step *s, ak_batch *batch, bool traini
                           .seed = t->trainer.seed,
                           .step = (uint64_t)(t->step * t->trainer.accumulate + t->accumulated),
                           .precision = t->trainer.precision,
-                          .documents = batch->labels.kind == AKIN_PAIRS ? batch->count : 0};
+                          .documents = batch->labels.kind == AKIN_PAIRS ? batch->count : 0,
+                          .tags = s->input->tags};
     s->embeddings = ak_matrix_new(t->arena, batch->object_count, t->model->dim);
     return s->embeddings.data ? AKIN_OK : ak_fail_memory(error);
 }

@@ -58,6 +58,7 @@ typedef struct ak_side {
 typedef struct ak_step_input {
     akin_matrix features; /* objects x input_dim; columns of running encoders are not set yet */
     void **encoder_batch; /* per encoder; NULL: its columns came from the cache */
+    const int32_t *tags;   /* NULL: the head wants none */
 } ak_step_input;
 
 /* training: the table whose numbers of groups are used (losses have a row for each); NULL: its own. */

@@ -77,7 +77,11 @@ static akin_status embed_chunk(akin_training *t, const ak_side *side, int64_t fi
         ak_features_gather(side->features, numbers, y.rows, features);
     if (side->reads_objects)
         AK_TRY(run_encoders(side, &contents, numbers, features, &pass, error));
-    return base ? AKIN_OK : ak_model_head_forward(t->model, &pass, features, y, error);
+    if (base)
+        return AKIN_OK;
+    AK_TRY(ak_model_key_tags(t->model, contents.keys, numbers, y.rows, t->arena, &pass.tags,
+                             error));
+    return ak_model_head_forward(t->model, &pass, features, y, error);
 }
 
 akin_status ak_side_embed(akin_training *t, const ak_side *side, bool base, akin_matrix y,
