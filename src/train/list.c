@@ -17,6 +17,7 @@ static const akin_class_info sections[] = {
     {"data", "what is learned from", ak_data_rows},
     {"data.fields", "which member or column holds what", ak_field_rows},
     {"data.train", "one of several files", ak_file_rows},
+    {"encoders", "of every encoder, beside the options of its type", ak_encoder_cache_rows},
     {"train", "batches", ak_batch_rows},
     {"train", "the run (docs/training.md)", ak_trainer_rows},
     {"train.early_stopping", "what is best, and when to stop", ak_stopping_rows},
