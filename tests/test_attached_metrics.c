@@ -174,6 +174,57 @@ static void test_undefined(void **state)
     }
 }
 
+/* ---- the recipe of a model: its data again ---- */
+
+static akin_status open_again(void *user, akin_error *error)
+{
+    akin_recipe *recipe;
+    akin_loader *training, *validation;
+    AK_TRY(akin_recipe_of_model(&recipe, context, user, error));
+    akin_status status = akin_recipe_loaders(recipe, &training, &validation, error);
+    if (!status) {
+        assert_int_equal(akin_dataset_count(akin_loader_dataset(training)), 48);
+        assert_int_equal(akin_dataset_count(akin_loader_dataset(validation)), 12);
+    }
+    akin_recipe_free(recipe);
+    return status;
+}
+
+static void test_recipe_of_model(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"data.validation=0.2",
+                                       "train.early_stopping=false"};
+    static const struct {
+        const char *record, *told;
+        akin_status status;
+    } rows[] = {
+        {"{}", "keeps no recipe", AKIN_ERR_UNSUPPORTED},
+        {"{\"recipe\": {\"data\": {}}}", "\"data.train\" is missing", AKIN_ERR_ARGUMENT},
+        {"{\"recipe\": 5}", "\"data.train\" is missing", AKIN_ERR_ARGUMENT},
+    };
+    akin_model *model;
+    akin_error error = {0};
+    write_pairs("train.jsonl", TRAIN, 1, NULL);
+    assert_ok(train(&model, sets, 2, told));
+    assert_ok(open_again(model, told));
+    for (int64_t n = 1;; n++) {
+        ak_memory_fail_at(n);
+        akin_status status = open_again(model, &error);
+        ak_memory_fail_at(0);
+        if (!status)
+            break;
+        assert_int_equal(status, AKIN_ERR_MEMORY);
+        assert_true(n < 5000);
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_ok(ak_model_set_record(model, NULL, rows[i].record, NULL, told));
+        if (open_again(model, &error) != rows[i].status || !strstr(error.message, rows[i].told))
+            fail_msg("row %d: %s", (int)i, error.message);
+    }
+    akin_model_free(model);
+}
+
 /* The message of a recipe names the line. */
 static void test_groups_have_no_scores(void **state)
 {
@@ -197,6 +248,7 @@ int main(void)
         TEST(test_scored_metrics),
         TEST(test_samplers),
         TEST(test_undefined),
+        TEST(test_recipe_of_model),
         TEST(test_groups_have_no_scores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
