@@ -7,11 +7,13 @@
      README.md            model card
 
    Written under a temporary name and renamed, so that there is a whole model or none. A plain
-   sentence-transformers folder is a model too: one transformer encoder, "text", and no head. */
+   sentence-transformers folder is a model too: one encoder, "text", a transformer or a static one, and
+   no head. */
 #include "model/model.h"
 
 #include "base/safetensors.h"
 #include "model/sentence_folder.h"
+#include "model/static_folder.h"
 #include "model/transformer.h"
 
 #include <string.h>
@@ -401,7 +403,9 @@ static akin_status load_plain(akin_model **out, akin_context *context, const cha
     akin_encoder *encoder = NULL;
     AK_TRY(ak_arena_create(&arena, error));
     ak_value *map = ak_value_new_map(arena);
-    akin_status status = map ? AKIN_OK : ak_fail_memory(error);
+    const char *type = ak_is_static_folder(folder) ? "static" : "transformer";
+    akin_status status = ak_value_add_string(arena, map, "type", type) ? AKIN_OK
+                                                                       : ak_fail_memory(error);
     if (!status)
         status = ak_encoder_make(&encoder, context, map, folder, folder, precision, true, error);
     ak_arena_free(arena);

@@ -4,6 +4,7 @@
 const akin_encoder_class *const ak_encoders[] = {
     &ak_encoder_fasttext,
     &ak_encoder_ngrams,
+    &ak_encoder_static,
     &ak_encoder_switch,
     &ak_encoder_transformer,
     &ak_encoder_vectors,

@@ -7,6 +7,7 @@
 
 extern const akin_encoder_class ak_encoder_fasttext;
 extern const akin_encoder_class ak_encoder_ngrams;
+extern const akin_encoder_class ak_encoder_static;
 extern const akin_encoder_class ak_encoder_switch;
 extern const akin_encoder_class ak_encoder_transformer;
 extern const akin_encoder_class ak_encoder_vectors;

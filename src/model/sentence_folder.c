@@ -270,7 +270,8 @@ static akin_status find_transformer(ak_sentence_folder *out, const ak_value *mod
         size_t length = strlen(type);
         if (length < 12 || strcmp(type + length - 12, ".Transformer") != 0)
             return ak_fail(error, AKIN_ERR_UNSUPPORTED,
-                           "%s/modules.json: the first module is \"%s\", expected a Transformer",
+                           "%s/modules.json: the first module is \"%s\", expected a Transformer (the "
+                           "encoder class \"static\" reads a StaticEmbedding)",
                            folder, type);
         path = ak_value_get_string(first, "path", "");
     }

@@ -236,6 +236,17 @@ int32_t ak_tokenizer_vocabulary(const ak_tokenizer *tokenizer)
     return tokenizer->size;
 }
 
+void ak_tokenizer_special(const ak_tokenizer *tokenizer, int32_t *before, int32_t *after)
+{
+    *before = tokenizer->template.before_count;
+    *after = tokenizer->template.after_count;
+}
+
+int32_t ak_tokenizer_unknown(const ak_tokenizer *tokenizer)
+{
+    return tokenizer->unknown;
+}
+
 const char *ak_tokenizer_token(const ak_tokenizer *t, int32_t id)
 {
     const char *token = ak_vocabulary_token(t->vocabulary, id);

@@ -25,6 +25,10 @@ akin_status ak_tokenizer_encode(const ak_tokenizer *tokenizer, const char *text,
                                 int32_t max_length, akin_arena *arena, int32_t **ids,
                                 int32_t *count, bool *cut, akin_error *error);
 
+/* How many special tokens stand before and after a text's own. */
+void ak_tokenizer_special(const ak_tokenizer *tokenizer, int32_t *before, int32_t *after);
+int32_t ak_tokenizer_unknown(const ak_tokenizer *tokenizer); /* id of what has none; -1: no such */
+
 /* The token's text, NULL if there is no such id. */
 const char *ak_tokenizer_token(const ak_tokenizer *tokenizer, int32_t id);
 
