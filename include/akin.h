@@ -474,6 +474,8 @@ typedef struct akin_labels {
     /* Known positives of content c, in the whole training set, both directions, ascending:
        positives[positive_start[c] .. positive_start[c + 1]). NULL when there are none. */
     const int64_t *positive_start, *positives;
+    /* Pairs: so many at the end, of score 0, are hard negatives of earlier ones, whose a they repeat. */
+    int64_t repeated;
 } akin_labels;
 
 /* What is known of a loss by its options, before there is any data. */

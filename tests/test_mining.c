@@ -331,6 +331,80 @@ static void test_file_of_groups(void **state)
     akin_model_free(model);
 }
 
+/* ---- the loss ---- */
+
+enum { ASKED = 5, EXTRA = 4, OBJECTS = 2 * (ASKED + EXTRA) };
+
+static double cosine_of(const float *x, int64_t i, int64_t j)
+{
+    double dot = 0, a = 0, b = 0;
+    for (int c = 0; c < WIDTH; c++) {
+        dot += (double)x[i * WIDTH + c] * x[j * WIDTH + c];
+        a += (double)x[i * WIDTH + c] * x[i * WIDTH + c];
+        b += (double)x[j * WIDTH + c] * x[j * WIDTH + c];
+    }
+    return 20 * dot / sqrt(a * b);
+}
+
+/* The formula: b's of all pairs for the a's that are not repeated, and only those a's for the b's. */
+static double plain_loss(const float *x, bool symmetric)
+{
+    double sum = 0;
+    for (int i = 0; i < ASKED; i++) {
+        double to_b = 0, to_a = 0, own = cosine_of(x, i, ASKED + EXTRA + i);
+        for (int j = 0; j < ASKED + EXTRA; j++)
+            to_b += exp(cosine_of(x, i, ASKED + EXTRA + j) - own);
+        for (int j = 0; j < ASKED; j++)
+            to_a += exp(cosine_of(x, j, ASKED + EXTRA + i) - own);
+        sum += symmetric ? 0.5 * (log(to_b) + log(to_a)) : log(to_b);
+    }
+    return sum / ASKED;
+}
+
+/* Repeated a's are no candidates of the b's, and get no gradient. */
+static void test_repeated_anchors(void **state)
+{
+    (void)state;
+    int64_t content[OBJECTS];
+    float x[OBJECTS * WIDTH], dx[OBJECTS * WIDTH], score[ASKED + EXTRA] = {0};
+    akin_arena *arena;
+    for (int i = 0; i < OBJECTS * WIDTH; i++)
+        x[i] = (float)ak_random_normal(8, 1, (uint64_t)i);
+    for (int i = 0; i < OBJECTS; i++)
+        content[i] = i;
+    for (int i = 0; i < ASKED; i++)
+        score[i] = 1;
+    for (int i = 0; i < EXTRA; i++) {
+        content[ASKED + i] = i / 2;
+        memcpy(x + (ASKED + i) * WIDTH, x + i / 2 * WIDTH, WIDTH * sizeof *x);
+    }
+    akin_labels labels = {.size = sizeof labels, .kind = AKIN_PAIRS, .count = ASKED + EXTRA,
+                          .content = content, .score = score, .repeated = EXTRA};
+    assert_ok(ak_arena_create(&arena, told));
+    akin_pass pass = {.size = sizeof pass, .arena = arena, .training = true};
+    for (int symmetric = 0; symmetric < 2; symmetric++) {
+        akin_loss *loss;
+        double value;
+        assert_ok(akin_loss_create(&loss, context, "multiple_negatives_ranking",
+                                   symmetric ? "{symmetric: true}" : NULL, told));
+        assert_ok(ak_loss_open(loss, WIDTH, 0, 1, told));
+        assert_ok(loss->type->compute(loss->self, &pass, &labels, ak_matrix(x, OBJECTS, WIDTH),
+                                      ak_matrix(dx, OBJECTS, WIDTH), &value, told));
+        assert_float_equal(value, plain_loss(x, symmetric), 1e-5);
+        for (int i = 0; i < OBJECTS * WIDTH; i++) {
+            float kept = x[i];
+            x[i] = kept + 1e-3f;
+            double up = plain_loss(x, symmetric);
+            x[i] = kept - 1e-3f;
+            double down = plain_loss(x, symmetric);
+            x[i] = kept;
+            assert_float_equal(dx[i], (up - down) / 2e-3, 2e-3);
+        }
+        akin_loss_free(loss);
+    }
+    ak_arena_free(arena);
+}
+
 /* ---- runs ---- */
 
 static int64_t interrupt_at;
@@ -573,6 +647,7 @@ int main(void)
         TEST(test_mining_without_memory),
         TEST(test_file),
         TEST(test_file_of_groups),
+        TEST(test_repeated_anchors),
         TEST(test_batches),
         TEST(test_resume),
         cmocka_unit_test(test_near_groups),

@@ -6,7 +6,8 @@
    J_i holds i and every other b of the batch, those of pairs of score <= .5 too, but no known
    positive of a_i, no equal content, and none of i's own subgroup where subgroups are given, unless
    a pair of the batch says by a score <= .5 that a_i and b_j are not alike. `symmetric`: the mean
-   of that and of the same with the b's asking for their a. Quaterion's scale of 20 acts as 10 here:
+   of that and of the same with the b's asking for their a (an a that hard negatives repeat is asked for
+   once). Quaterion's scale of 20 acts as 10 here:
    its similarities are (1 + s) / 2. */
 #include "loss/entropy.h"
 #include "loss/loss.h"
@@ -55,18 +56,21 @@ static int64_t weigh_anchors(const akin_labels *labels, float *weight)
     return anchors;
 }
 
-/* d value / d a and b by two products, then through the normalisation. g: d value / d s. */
+/* d value / d a and b by two products, then through the normalisation. g: d value / d s, of the a's
+   that are not repeated by all b's. */
 static akin_status backward(const ak_space *space, akin_matrix g, akin_matrix dx, akin_error *error)
 {
-    int64_t n = g.rows, d = dx.columns;
+    int64_t r = g.rows, n = g.columns, d = dx.columns;
     akin_matrix rows = space->rows, drows = ak_space_gradient(space, dx);
     if (!drows.data)
         return ak_fail_memory(error);
     const float *a = rows.data, *b = rows.data + n * rows.stride;
     float *da = drows.data, *db = drows.data + n * drows.stride;
-    ak_gemm(space->precision, AK_PLAIN, AK_PLAIN, n, d, n, 1, g.data, g.stride, b, rows.stride, 0,
+    ak_gemm(space->precision, AK_PLAIN, AK_PLAIN, r, d, n, 1, g.data, g.stride, b, rows.stride, 0,
             da, drows.stride);
-    ak_gemm(space->precision, AK_TRANSPOSED, AK_PLAIN, n, d, n, 1, g.data, g.stride, a, rows.stride,
+    for (int64_t i = r; i < n; i++)
+        memset(da + i * drows.stride, 0, (size_t)d * sizeof *da);
+    ak_gemm(space->precision, AK_TRANSPOSED, AK_PLAIN, n, d, r, 1, g.data, g.stride, a, rows.stride,
             0, db, drows.stride);
     ak_space_finish(space, drows, dx);
     return AKIN_OK;
@@ -76,11 +80,11 @@ static akin_status compute(void *self, const akin_pass *pass, const akin_labels 
                            akin_matrix x, akin_matrix dx, double *value, akin_error *error)
 {
     const options *o = self;
-    int64_t n = labels->count;
+    int64_t n = labels->count, r = n - labels->repeated;
     ak_space space;
     ak_exclusions exclusions;
     float *weight = ak_arena_new(pass->arena, float, n);
-    akin_matrix s = ak_matrix_new(pass->arena, n, n);
+    akin_matrix s = ak_matrix_new(pass->arena, r, n);
     if (!weight || !s.data)
         return ak_fail_memory(error);
     AK_TRY(ak_space_init(&space, AK_COSINE, pass, x, error));
@@ -90,7 +94,7 @@ static akin_status compute(void *self, const akin_pass *pass, const akin_labels 
     AK_TRY(ak_exclude_pairs(&exclusions, labels, pass->arena, error));
 
     akin_matrix rows = space.rows;
-    ak_gemm(pass->precision, AK_PLAIN, AK_TRANSPOSED, n, n, x.columns, 1, rows.data, rows.stride,
+    ak_gemm(pass->precision, AK_PLAIN, AK_TRANSPOSED, r, n, x.columns, 1, rows.data, rows.stride,
             rows.data + n * rows.stride, rows.stride, 0, s.data, s.stride);
     ak_entropy entropy = {.s = s,
                           .scale = o->scale,

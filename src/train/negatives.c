@@ -191,5 +191,6 @@ akin_status ak_negatives_extend(const ak_side *side, ak_batch *batch, akin_error
     batch->count += more;
     batch->object_count += 2 * more;
     batch->labels.count = batch->count;
+    batch->labels.repeated = more;
     return AKIN_OK;
 }
