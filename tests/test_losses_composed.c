@@ -59,8 +59,7 @@ static akin_loss *open_loss(const char *type, const char *options, int64_t dim)
 {
     akin_loss *loss;
     if (akin_loss_create(&loss, context, type, options, &error) ||
-        ak_loss_open(loss, dim, GROUPS, 5, &error) ||
-        ak_parameters_train(loss->parameters, &error))
+        ak_loss_open(loss, dim, GROUPS, 5, &error) || ak_parameters_train(loss->parameters, &error))
         fail_msg("%s %s: %s", type, options, error.message);
     return loss;
 }
@@ -105,13 +104,25 @@ static void sums_are_weighted(void **state)
         const char *sum, *first, *second, *first_options, *second_options;
         double weight[2];
     } table[] = {
-        {"{losses: [supcon, {type: triplet, mining: all}], weights: [0.7, 0.25]}", "supcon",
-         "triplet", NULL, "{mining: all}", {0.7, 0.25}},
+        {"{losses: [supcon, {type: triplet, mining: all}], weights: [0.7, 0.25]}",
+         "supcon",
+         "triplet",
+         NULL,
+         "{mining: all}",
+         {0.7, 0.25}},
         {"{losses: [{type: circle}, supcon]}", "circle", "supcon", NULL, NULL, {1, 1}},
-        {"{losses: [cosent, cosine_similarity], weights: [0, 3]}", "cosent", "cosine_similarity",
-         NULL, NULL, {0, 3}},
-        {"{losses: {type: sum, losses: [circle, supcon], weights: [2, 2]}}", "circle", "supcon", NULL,
-         NULL, {2, 2}},
+        {"{losses: [cosent, cosine_similarity], weights: [0, 3]}",
+         "cosent",
+         "cosine_similarity",
+         NULL,
+         NULL,
+         {0, 3}},
+        {"{losses: {type: sum, losses: [circle, supcon], weights: [2, 2]}}",
+         "circle",
+         "supcon",
+         NULL,
+         NULL,
+         {2, 2}},
     };
     akin_matrix x = noise(ROWS, WIDTH);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -122,8 +133,8 @@ static void sums_are_weighted(void **state)
         const double *w = table[i].weight;
         check_near(whole.value, w[0] * part[0].value + w[1] * part[1].value, table[i].sum);
         for (int64_t k = 0; k < ROWS * WIDTH; k++)
-            check_near(whole.dx.data[k],
-                       w[0] * part[0].dx.data[k] + w[1] * part[1].dx.data[k], table[i].sum);
+            check_near(whole.dx.data[k], w[0] * part[0].dx.data[k] + w[1] * part[1].dx.data[k],
+                       table[i].sum);
         akin_loss_free(sum);
         akin_loss_free(parts[0]);
         akin_loss_free(parts[1]);
@@ -222,8 +233,8 @@ static void traits_are_those_of_the_parts(void **state)
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         akin_loss *loss;
-        assert_int_equal(
-            akin_loss_create(&loss, context, table[i].type, table[i].options, &error), AKIN_OK);
+        assert_int_equal(akin_loss_create(&loss, context, table[i].type, table[i].options, &error),
+                         AKIN_OK);
         assert_int_equal(loss->traits.kind, table[i].kind);
         assert_int_equal(loss->traits.collapses, table[i].collapses);
         akin_loss_free(loss);
@@ -257,16 +268,15 @@ static void mistakes_are_told(void **state)
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         akin_loss *loss;
-        assert_int_equal(
-            akin_loss_create(&loss, context, table[i].type, table[i].options, &error),
-            table[i].status);
+        assert_int_equal(akin_loss_create(&loss, context, table[i].type, table[i].options, &error),
+                         table[i].status);
         assert_null(loss);
         assert_says(&error, table[i].part);
     }
     akin_loss *loss;
-    assert_int_equal(akin_loss_create(&loss, context, "matryoshka", "{loss: supcon, dims: [4, 9]}",
-                                      &error),
-                     AKIN_OK);
+    assert_int_equal(
+        akin_loss_create(&loss, context, "matryoshka", "{loss: supcon, dims: [4, 9]}", &error),
+        AKIN_OK);
     assert_int_equal(ak_loss_open(loss, WIDTH, GROUPS, 1, &error), AKIN_ERR_ARGUMENT);
     assert_says(&error, "item 2 of \"dims\" is 9, but the vectors are 8 wide");
     akin_loss_free(loss);

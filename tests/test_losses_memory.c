@@ -1,5 +1,5 @@
-/* Cross-batch memory: losses against one, by a plain double reference and its central differences; the
-   ring that keeps it; who may have one. */
+/* Cross-batch memory: losses against one, by a plain double reference and its central differences;
+   the ring that keeps it; who may have one. */
 #include "support.h"
 
 #include "train/train.h"
@@ -396,11 +396,11 @@ static double step_of(akin_loss *xbm, const setting *s, uint64_t step, bool trai
 static void memories_fill_from_step_0_and_contribute_from_the_start(void **state)
 {
     (void)state;
-    static const char *const options[] = {
-        "{loss: %s, start_iteration: 0}", "{loss: %s, start_iteration: 2}",
-        "{loss: %s, start_iteration: 0, buffer_size: 20}",
-        "{loss: %s, start_iteration: 0, buffer_size: 9}",
-        "{loss: %s, start_iteration: 0, weight: 0}"};
+    static const char *const options[] = {"{loss: %s, start_iteration: 0}",
+                                          "{loss: %s, start_iteration: 2}",
+                                          "{loss: %s, start_iteration: 0, buffer_size: 20}",
+                                          "{loss: %s, start_iteration: 0, buffer_size: 9}",
+                                          "{loss: %s, start_iteration: 0, weight: 0}"};
     static const int64_t first_used[] = {1, 2, 1, 1, 99};
     for (int i = 0; i < SETTINGS; i++)
         for (size_t o = 0; o < sizeof options / sizeof *options; o++) {
@@ -416,7 +416,8 @@ static void memories_fill_from_step_0_and_contribute_from_the_start(void **state
                 double validation = step_of(xbm, s, (uint64_t)step, false, &with);
                 double value = step_of(xbm, s, (uint64_t)step, true, &with);
                 double batch = step_of(alone, s, (uint64_t)step, true, &without);
-                bool same = !memcmp(with.data, without.data, (size_t)(with.rows * D) * sizeof(float));
+                bool same =
+                    !memcmp(with.data, without.data, (size_t)(with.rows * D) * sizeof(float));
                 assert_true(validation == batch); /* no memory there, and nothing is kept */
                 if ((step >= first_used[o]) != (value > batch) || same != (value == batch))
                     fail_msg("%s, step %d: %g after %g", text, (int)step, value, batch);
@@ -434,8 +435,8 @@ static void memories_hold_the_last_embeddings(void **state)
     const setting *s = &settings[0];
     for (int t = 0; t < 3; t++) {
         char text[96];
-        snprintf(text, sizeof text, "{loss: supcon, start_iteration: 0, weight: 0.5, buffer_size: %d}",
-                 (int)sizes[t]);
+        snprintf(text, sizeof text,
+                 "{loss: supcon, start_iteration: 0, weight: 0.5, buffer_size: %d}", (int)sizes[t]);
         make_scene(false);
         akin_loss *xbm = open_loss("xbm", text), *alone = open_loss("supcon", NULL);
         akin_matrix dx;
@@ -479,10 +480,13 @@ static void memories_hold_the_last_embeddings(void **state)
 static void losses_without_use_for_a_memory_are_refused(void **state)
 {
     (void)state;
-    static const char *const refused[] = {
-        "{loss: arcface}", "{loss: circle}", "{loss: cosent}", "{loss: {type: triplet, mining: all}}",
-        "{loss: {type: triplet, distance: euclidean}}", "{loss: {type: xbm, loss: supcon}}",
-        "{loss: {type: sum, losses: [supcon]}}"};
+    static const char *const refused[] = {"{loss: arcface}",
+                                          "{loss: circle}",
+                                          "{loss: cosent}",
+                                          "{loss: {type: triplet, mining: all}}",
+                                          "{loss: {type: triplet, distance: euclidean}}",
+                                          "{loss: {type: xbm, loss: supcon}}",
+                                          "{loss: {type: sum, losses: [supcon]}}"};
     akin_loss *loss;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         assert_int_equal(akin_loss_create(&loss, context, "xbm", refused[i], &error),
@@ -491,8 +495,9 @@ static void losses_without_use_for_a_memory_are_refused(void **state)
     }
     assert_int_equal(akin_loss_create(&loss, context, "xbm", NULL, &error), AKIN_ERR_ARGUMENT);
     assert_says(&error, "\"loss\" holds 0 losses");
-    assert_int_equal(akin_loss_create(&loss, context, "xbm", "{loss: supcon, buffer_size: 0}", &error),
-                     AKIN_ERR_ARGUMENT);
+    assert_int_equal(
+        akin_loss_create(&loss, context, "xbm", "{loss: supcon, buffer_size: 0}", &error),
+        AKIN_ERR_ARGUMENT);
     assert_says(&error, "\"buffer_size\" is 0");
 }
 
@@ -505,8 +510,7 @@ static akin_status one_step(void *user, akin_error *told)
     akin_labels labels = labels_of(&settings[0]);
     akin_matrix at = floats(x, N), dx = floats(x, N);
     double value;
-    akin_status status =
-        loss->type->compute(loss->self, &pass, &labels, at, dx, &value, told);
+    akin_status status = loss->type->compute(loss->self, &pass, &labels, at, dx, &value, told);
     ak_arena_free(own);
     return status;
 }

@@ -1,4 +1,5 @@
-/* Miners: what they choose from a row, and losses on what was chosen, by a plain double reference. */
+/* Miners: what they choose from a row, and losses on what was chosen, by a plain double reference.
+ */
 #include "support.h"
 
 #include "loss/miner.h"
@@ -33,11 +34,8 @@ static int tear_down(void **state)
 
 static akin_pass pass_of(uint64_t step, bool training)
 {
-    return (akin_pass){.size = sizeof(akin_pass),
-                       .arena = arena,
-                       .training = training,
-                       .seed = 7,
-                       .step = step};
+    return (akin_pass){
+        .size = sizeof(akin_pass), .arena = arena, .training = training, .seed = 7, .step = step};
 }
 
 /* ---- one row ---- */
@@ -391,9 +389,8 @@ static void miners_that_do_not_fit_are_refused(void **state)
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         akin_loss *loss;
-        assert_int_equal(
-            akin_loss_create(&loss, context, table[i].type, table[i].options, &error),
-            AKIN_ERR_ARGUMENT);
+        assert_int_equal(akin_loss_create(&loss, context, table[i].type, table[i].options, &error),
+                         AKIN_ERR_ARGUMENT);
         assert_says(&error, table[i].part);
     }
 }
@@ -402,9 +399,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(hard_is_the_worst_of_both, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(semi_hard_is_the_nearest_that_is_farther, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(semi_hard_is_the_nearest_that_is_farther, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(weighted_draws_follow_the_density, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(weighted_draws_are_functions_of_the_step, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(weighted_draws_are_functions_of_the_step, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(far_negatives_are_drawn_at_random, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rows_without_both_give_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(losses_see_what_was_chosen, set_up, tear_down),

@@ -10,7 +10,7 @@ enum { DIM = 6, SAMPLES = 80, GROUPS = 5 };
 
 static akin_context *context;
 static char told_lines[4096]; /* warnings */
-static int stop_at; /* the step after which the run is interrupted; 0: none */
+static int stop_at;           /* the step after which the run is interrupted; 0: none */
 static volatile int interrupt;
 
 static void listen(void *user, akin_message_kind kind, double fraction, const char *text)
@@ -172,8 +172,8 @@ static void parts_of_a_sum_are_saved_by_their_place(void **state)
 {
     (void)state;
     akin_model *model;
-    assert_ok(run(&model, "{type: sum, losses: [supcon, center], weights: [1, 0.1]}", NULL, false, 0,
-                  told));
+    assert_ok(run(&model, "{type: sum, losses: [supcon, center], weights: [1, 0.1]}", NULL, false,
+                  0, told));
     assert_ok(akin_model_save(model, test_path("model"), false, told));
     akin_model_free(model);
     check_loss_file("model", "center", "1.classes");

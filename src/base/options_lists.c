@@ -50,8 +50,7 @@ static bool set_item(const list *l, int64_t i, const ak_value *item)
 }
 
 akin_status ak_option_list_value(const akin_option *row, void *options, const ak_value *v,
-                                 const ak_option_source *from, akin_arena *arena,
-                                 akin_error *error)
+                                 const ak_option_source *from, akin_arena *arena, akin_error *error)
 {
     bool several = v->kind == AK_LIST;
     int64_t i = 0;

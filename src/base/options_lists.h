@@ -27,8 +27,7 @@ akin_status ak_option_list_value(const akin_option *row, void *options, const ak
                                  akin_error *error);
 /* "512,256", also in brackets and with spaces. */
 akin_status ak_option_list_text(const akin_option *row, void *options, const char *text,
-                                const ak_option_source *from, akin_arena *arena,
-                                akin_error *error);
+                                const ak_option_source *from, akin_arena *arena, akin_error *error);
 /* `member` is the row's place in the options. */
 akin_status ak_option_list_check(const akin_option *row, const void *member,
                                  const ak_option_source *from, akin_error *error);

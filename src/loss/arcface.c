@@ -8,6 +8,7 @@
    class rows start as normal numbers of standard deviation 0.01, as in insightface. */
 #include "loss/classes.h"
 #include "loss/loss.h"
+#include "loss/tools.h"
 
 #include <math.h>
 
@@ -16,20 +17,10 @@ typedef struct options {
 } options;
 
 static const akin_option option_rows[] = {
-    {.name = "scale",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, scale),
-     .default_text = "64",
-     .help = "factor on the cosines, the inverse of a temperature",
-     .minimum = 1e-3,
-     .maximum = 1e4},
-    {.name = "margin",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, margin),
-     .default_text = "0.5",
-     .help = "the own class must win by this angle (radians)",
-     .minimum = 0,
-     .maximum = 1.57},
+    AK_LOSS_FLOAT_OPTION(options, scale, "64", 1e-3, 1e4,
+                         "factor on the cosines, the inverse of a temperature"),
+    AK_LOSS_FLOAT_OPTION(options, margin, "0.5", 0, 1.57,
+                         "the own class must win by this angle (radians)"),
     AK_LOSS_LR_FACTOR_OPTION(options, lr_factor),
     {0},
 };

@@ -15,13 +15,8 @@ typedef struct options {
 } options;
 
 static const akin_option option_rows[] = {
-    {.name = "lambda",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, lambda),
-     .default_text = "0.5",
-     .help = "its weight; standing alone this loss collapses, all vectors become one",
-     .minimum = 0,
-     .maximum = 1e6},
+    AK_LOSS_FLOAT_OPTION(options, lambda, "0.5", 0, 1e6,
+                         "its weight; standing alone this loss collapses, all vectors become one"),
     AK_LOSS_LR_FACTOR_OPTION(options, lr_factor),
     {0},
 };

@@ -17,20 +17,10 @@ typedef struct options {
 } options;
 
 static const akin_option option_rows[] = {
-    {.name = "margin",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, margin),
-     .default_text = "0.25",
-     .help = "cosines above 1 - margin and below margin are good enough; retrieval: 0.4",
-     .minimum = -1,
-     .maximum = 1},
-    {.name = "gamma",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, gamma),
-     .default_text = "256",
-     .help = "sharpness; retrieval: 80",
-     .minimum = 1e-3,
-     .maximum = 1e4},
+    AK_LOSS_FLOAT_OPTION(
+        options, margin, "0.25", -1, 1,
+        "cosines above 1 - margin and below margin are good enough; retrieval: 0.4"),
+    AK_LOSS_FLOAT_OPTION(options, gamma, "256", 1e-3, 1e4, "sharpness; retrieval: 80"),
     AK_LOSS_MINING_OPTION(options, mining),
     {0},
 };

@@ -21,13 +21,8 @@ typedef struct options {
 } options;
 
 static const akin_option option_rows[] = {
-    {.name = "margin",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, margin),
-     .default_text = "0.5",
-     .help = "objects that are not alike are pushed apart until they are this far",
-     .minimum = 0,
-     .maximum = 1e6},
+    AK_LOSS_FLOAT_OPTION(options, margin, "0.5", 0, 1e6,
+                         "objects that are not alike are pushed apart until they are this far"),
     {.name = "size_average",
      .type = AKIN_OPTION_BOOL,
      .offset = offsetof(options, size_average),

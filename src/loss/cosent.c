@@ -19,13 +19,8 @@ typedef struct options {
 } options;
 
 static const akin_option option_rows[] = {
-    {.name = "scale",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, scale),
-     .default_text = "20",
-     .help = "factor on the cosines, the inverse of a temperature",
-     .minimum = 1e-3,
-     .maximum = 1e4},
+    AK_LOSS_FLOAT_OPTION(options, scale, "20", 1e-3, 1e4,
+                         "factor on the cosines, the inverse of a temperature"),
     {0},
 };
 

@@ -4,26 +4,17 @@
    numbers of standard deviation 0.01. */
 #include "loss/classes.h"
 #include "loss/loss.h"
+#include "loss/tools.h"
 
 typedef struct options {
     double scale, margin, lr_factor;
 } options;
 
 static const akin_option option_rows[] = {
-    {.name = "scale",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, scale),
-     .default_text = "64",
-     .help = "factor on the cosines, the inverse of a temperature",
-     .minimum = 1e-3,
-     .maximum = 1e4},
-    {.name = "margin",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, margin),
-     .default_text = "0.35",
-     .help = "the own class must win by this much of a cosine",
-     .minimum = 0,
-     .maximum = 2},
+    AK_LOSS_FLOAT_OPTION(options, scale, "64", 1e-3, 1e4,
+                         "factor on the cosines, the inverse of a temperature"),
+    AK_LOSS_FLOAT_OPTION(options, margin, "0.35", 0, 2,
+                         "the own class must win by this much of a cosine"),
     AK_LOSS_LR_FACTOR_OPTION(options, lr_factor),
     {0},
 };

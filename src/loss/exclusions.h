@@ -43,8 +43,8 @@ akin_status ak_exclude_objects(ak_exclusions *out, const akin_labels *labels, in
 akin_status ak_exclude_pairs(ak_exclusions *out, const akin_labels *labels, akin_arena *arena,
                              akin_error *error);
 
-/* Columns are the rows of a memory: an object, or a pair's a, excludes its equals there; of pairs, the
-   rest of ak_exclude_pairs holds as well. */
+/* Columns are the rows of a memory: an object, or a pair's a, excludes its equals there; of pairs,
+   the rest of ak_exclude_pairs holds as well. */
 akin_status ak_exclude_memory(ak_exclusions *out, const akin_labels *labels,
                               const akin_memory *memory, akin_arena *arena, akin_error *error);
 

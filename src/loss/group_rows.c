@@ -1,8 +1,8 @@
 /* Group losses row by row. A row of similarities is split in two: the positives, few or many, move
-   to an array of their own, and their places, the query's and those of equal contents ("holes") become
-   minus infinity, which exponentials, maxima and hinges pass over by themselves. So a loss is a few
-   vectorised passes over a row that lies in the cache. Afterwards the positives move back and the
-   other places become zero: the row is the gradient by its similarities. */
+   to an array of their own, and their places, the query's and those of equal contents ("holes")
+   become minus infinity, which exponentials, maxima and hinges pass over by themselves. So a loss
+   is a few vectorised passes over a row that lies in the cache. Afterwards the positives move back
+   and the other places become zero: the row is the gradient by its similarities. */
 #include "loss/group_rows.h"
 
 #include <math.h>
@@ -140,13 +140,14 @@ akin_status ak_group_rows_mine(ak_group_rows *rows, ak_mining mining, const akin
     return AKIN_OK;
 }
 
-/* The loss sees a row of what was chosen; all other derivatives are zero. A row from which nothing can
-   be chosen has nothing to say. */
+/* The loss sees a row of what was chosen; all other derivatives are zero. A row from which nothing
+   can be chosen has nothing to say. */
 static double run_mined(const ak_group_rows *rows, const ak_group_row *row,
                         ak_group_row_function *function, void *loss)
 {
     ak_mined *m = &rows->mined[omp_get_thread_num()];
-    ak_miner_choose(&rows->miner, row->query, row->negative, row->n, row->positive, row->positives, m);
+    ak_miner_choose(&rows->miner, row->query, row->negative, row->n, row->positive, row->positives,
+                    m);
     float *negative = row->scratch, *positive = negative + m->negatives;
     ak_group_row small = {.query = row->query,
                           .n = m->negatives,
@@ -224,8 +225,8 @@ double ak_group_rows_run(ak_group_rows *rows, ak_group_row_function *function, v
     int64_t n = rows->similarity.rows;
 #pragma omp parallel for schedule(static) if (n * n >= AK_PARALLEL_FROM)
     for (int64_t i = 0; i < n; i++)
-        rows->values[i] = run_row(rows, i, rows->similarity.data + i * rows->similarity.stride,
-                                  function, loss);
+        rows->values[i] =
+            run_row(rows, i, rows->similarity.data + i * rows->similarity.stride, function, loss);
     return sum_values(rows, n);
 }
 

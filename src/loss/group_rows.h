@@ -17,7 +17,8 @@ typedef struct ak_group_row {
     float *positive; /* the first `positives` places */
     int64_t positives;
     float *scratch; /* 2 n */
-    const int32_t *partner; /* mined: per positive the place of the negative chosen for it; else NULL */
+    const int32_t
+        *partner; /* mined: per positive the place of the negative chosen for it; else NULL */
 } ak_group_row;
 
 /* Returns the row's part of the value. Runs on several threads. */
@@ -52,7 +53,8 @@ typedef struct ak_group_rows {
 akin_status ak_group_rows_init(ak_group_rows *rows, ak_distance distance, const akin_pass *pass,
                                const akin_labels *labels, akin_matrix x, akin_error *error);
 
-/* Before a run: it sees only what the miner chooses, as a row of that alone. AK_MINE_ALL: everything. */
+/* Before a run: it sees only what the miner chooses, as a row of that alone. AK_MINE_ALL:
+ * everything. */
 akin_status ak_group_rows_mine(ak_group_rows *rows, ak_mining mining, const akin_pass *pass,
                                akin_error *error);
 
@@ -68,8 +70,8 @@ akin_status ak_group_rows_backward(ak_group_rows *rows, float factor, akin_matri
 akin_status ak_group_rows_init_memory(ak_group_rows *rows, const akin_pass *pass,
                                       const akin_labels *labels, akin_matrix x,
                                       const akin_memory *memory, akin_error *error);
-/* Run and backward in one, block by block of rows. Writes part times the sum of the rows, and dx (data
-   NULL: not wanted) in its gradient. */
+/* Run and backward in one, block by block of rows. Writes part times the sum of the rows, and dx
+   (data NULL: not wanted) in its gradient. */
 akin_status ak_group_rows_run_memory(ak_group_rows *rows, ak_group_row_function *function,
                                      void *loss, double part, akin_matrix dx, double *value,
                                      akin_error *error);

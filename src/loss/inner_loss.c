@@ -1,6 +1,6 @@
-/* A loss inside another, see inner_loss.h. A class's compute adds to the gradients of its parameters
-   as if it stood alone, so those of a weighted part are put aside first: what other steps or parts
-   added must not be weighted again. */
+/* A loss inside another, see inner_loss.h. A class's compute adds to the gradients of its
+   parameters as if it stood alone, so those of a weighted part are put aside first: what other
+   steps or parts added must not be weighted again. */
 #include "loss/inner_loss.h"
 
 #include "loss/space.h"
@@ -12,9 +12,8 @@ akin_status ak_inner_loss_create(ak_inner_loss *out, const akin_class_given *giv
                                  akin_parameters *parameters, akin_error *error)
 {
     size_t mark = 0;
-    *out = (ak_inner_loss){.type = given->type,
-                           .parameters = parameters,
-                           .first = ak_parameters_count(parameters)};
+    *out = (ak_inner_loss){
+        .type = given->type, .parameters = parameters, .first = ak_parameters_count(parameters)};
     if (scope)
         AK_TRY(ak_parameters_enter(parameters, scope, &mark, error));
     akin_status status = AKIN_OK;
@@ -95,10 +94,15 @@ akin_status ak_inner_loss_add(const ak_inner_loss *loss, double weight, const ak
 
 /* ---- several ---- */
 
-akin_status ak_inner_losses_init(ak_inner_losses *losses, int64_t most, akin_error *error)
+akin_status ak_inner_losses_new(ak_inner_losses **out, const void *options, int64_t most,
+                                akin_error *error)
 {
-    *losses = (ak_inner_losses){.items = ak_calloc((size_t)most, sizeof *losses->items)};
-    return losses->items ? AKIN_OK : ak_fail_memory(error);
+    ak_inner_losses *losses = ak_calloc(1, sizeof *losses + (size_t)most * sizeof *losses->items);
+    *out = losses;
+    if (!losses)
+        return ak_fail_memory(error);
+    losses->options = options;
+    return AKIN_OK;
 }
 
 akin_status ak_inner_losses_add(ak_inner_losses *losses, const akin_class_given *given, int64_t dim,
@@ -112,11 +116,12 @@ akin_status ak_inner_losses_add(ak_inner_losses *losses, const akin_class_given 
     return AKIN_OK;
 }
 
-void ak_inner_losses_free(ak_inner_losses *losses)
+void ak_inner_losses_free(void *self)
 {
-    for (int64_t i = 0; i < losses->count; i++)
+    ak_inner_losses *losses = self;
+    for (int64_t i = 0; losses && i < losses->count; i++)
         ak_inner_loss_free(&losses->items[i]);
-    ak_free(losses->items);
+    ak_free(losses);
 }
 
 typedef struct numbered {
@@ -130,15 +135,15 @@ static akin_status show_numbered(void *user, const char *name, void *data, size_
 {
     const numbered *n = user;
     char *full = ak_format("%lld.%s", (long long)n->number, name);
-    akin_status status =
-        full ? n->show(n->user, full, data, size, error) : ak_fail_memory(error);
+    akin_status status = full ? n->show(n->user, full, data, size, error) : ak_fail_memory(error);
     ak_free(full);
     return status;
 }
 
-akin_status ak_inner_losses_state(const ak_inner_losses *losses, akin_state_function *show,
-                                  void *user, akin_error *error)
+akin_status ak_inner_losses_state(void *self, akin_state_function *show, void *user,
+                                  akin_error *error)
 {
+    const ak_inner_losses *losses = self;
     for (int64_t i = 0; i < losses->count; i++) {
         const ak_inner_loss *one = &losses->items[i];
         numbered n = {i, show, user};
@@ -171,8 +176,9 @@ akin_status ak_describe_only(const char *name, const akin_classes *classes,
                              akin_loss_traits *traits, akin_error *error)
 {
     if (classes->count != 1)
-        return ak_fail(error, AKIN_ERR_ARGUMENT,
-                       "%s: \"loss\" holds %lld losses, expected one: {type: %s, loss: {type: ...}}",
-                       name, (long long)classes->count, name);
+        return ak_fail(
+            error, AKIN_ERR_ARGUMENT,
+            "%s: \"loss\" holds %lld losses, expected one: {type: %s, loss: {type: ...}}", name,
+            (long long)classes->count, name);
     return ak_loss_describe(classes->items->type, classes->items->options, traits, error);
 }

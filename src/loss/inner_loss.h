@@ -11,7 +11,8 @@ typedef struct ak_inner_loss {
     int first, end;
 } ak_inner_loss;
 
-/* The parameters are added as SCOPE.NAME; scope NULL: as NAME. On failure there is nothing to free. */
+/* The parameters are added as SCOPE.NAME; scope NULL: as NAME. On failure there is nothing to free.
+ */
 akin_status ak_inner_loss_create(ak_inner_loss *out, const akin_class_given *given,
                                  const char *scope, int64_t dim, int64_t groups,
                                  akin_parameters *parameters, akin_error *error);
@@ -23,19 +24,29 @@ akin_status ak_inner_loss_add(const ak_inner_loss *loss, double weight, const ak
                               const akin_labels *labels, akin_matrix x, akin_matrix dx,
                               double *value, akin_error *error);
 
-/* Several, with parameters and state under their numbers: "0.classes", "1.classes". */
+/* Several, as the object of a loss: parameters and state have their numbers before them,
+   "0.classes", "1.classes". */
 typedef struct ak_inner_losses {
+    const void *options;
     int64_t count;
-    ak_inner_loss *items;
+    ak_inner_loss items[];
 } ak_inner_losses;
 
-akin_status ak_inner_losses_init(ak_inner_losses *losses, int64_t most, akin_error *error);
-/* At most so many. */
+/* Of room for `most`; the options are the caller's. */
+akin_status ak_inner_losses_new(ak_inner_losses **out, const void *options, int64_t most,
+                                akin_error *error);
 akin_status ak_inner_losses_add(ak_inner_losses *losses, const akin_class_given *given, int64_t dim,
                                 int64_t groups, akin_parameters *parameters, akin_error *error);
-void ak_inner_losses_free(ak_inner_losses *losses);
-akin_status ak_inner_losses_state(const ak_inner_losses *losses, akin_state_function *show,
-                                  void *user, akin_error *error);
+/* As the class's free and state. */
+void ak_inner_losses_free(void *losses);
+akin_status ak_inner_losses_state(void *losses, akin_state_function *show, void *user,
+                                  akin_error *error);
+
+#define AK_LOSS_WEIGHTS_OPTION(type_, member)                                                      \
+    {                                                                                              \
+        .name = "weights", .type = AKIN_OPTION_FLOATS, .offset = offsetof(type_, member),          \
+        .help = "a factor for each of them; none: 1", .minimum = 0, .maximum = 1e6                 \
+    }
 
 /* y += weight * x */
 void ak_matrix_add_scaled(double weight, akin_matrix x, akin_matrix y);

@@ -1,6 +1,6 @@
 /* Matryoshka (Kusupati et al., 2022): a loss on prefixes of the vectors, sum_k w_k L(x[:d_k]), so
-   that a vector cut to its first d_k numbers is of use by itself. A loss with parameters has its own
-   for every prefix. */
+   that a vector cut to its first d_k numbers is of use by itself. A loss with parameters has its
+   own for every prefix. */
 #include "loss/inner_loss.h"
 #include "loss/space.h"
 
@@ -23,19 +23,9 @@ static const akin_option option_rows[] = {
      .help = "lengths of the prefixes, as [384, 128, 32]",
      .minimum = 1,
      .maximum = 1e9},
-    {.name = "weights",
-     .type = AKIN_OPTION_FLOATS,
-     .offset = offsetof(options, weights),
-     .help = "a factor for each of them; none: 1",
-     .minimum = 0,
-     .maximum = 1e6},
+    AK_LOSS_WEIGHTS_OPTION(options, weights),
     {0},
 };
-
-typedef struct matryoshka {
-    const options *options;
-    ak_inner_losses parts;
-} matryoshka;
 
 static akin_status describe(const void *given, akin_loss_traits *traits, akin_error *error)
 {
@@ -44,14 +34,6 @@ static akin_status describe(const void *given, akin_loss_traits *traits, akin_er
     AK_TRY(ak_describe_only("matryoshka", &o->loss, traits, error));
     traits->memory = false; /* a memory goes into it, not around it */
     return AKIN_OK;
-}
-
-static void matryoshka_free(void *self)
-{
-    matryoshka *m = self;
-    if (m)
-        ak_inner_losses_free(&m->parts);
-    ak_free(m);
 }
 
 static akin_status check_dims(const akin_ints *dims, int64_t dim, akin_error *error)
@@ -69,46 +51,37 @@ static akin_status create(void **self, const void *given, int64_t dim, int64_t g
                           akin_parameters *parameters, akin_error *error)
 {
     const options *o = given;
-    *self = NULL;
-    AK_TRY(check_dims(&o->dims, dim, error));
-    matryoshka *m = *self = ak_calloc(1, sizeof *m);
-    if (!m)
-        return ak_fail_memory(error);
-    m->options = o;
-    akin_status status = ak_inner_losses_init(&m->parts, o->dims.count, error);
+    ak_inner_losses *m = NULL;
+    akin_status status = check_dims(&o->dims, dim, error);
+    if (!status)
+        status = ak_inner_losses_new(&m, o, o->dims.count, error);
     for (int64_t k = 0; k < o->dims.count && !status; k++)
-        status = ak_inner_losses_add(&m->parts, o->loss.items, o->dims.items[k], groups, parameters,
-                                     error);
-    if (status) {
-        matryoshka_free(m);
-        *self = NULL;
-    }
+        status = ak_inner_losses_add(m, o->loss.items, o->dims.items[k], groups, parameters, error);
+    if (status)
+        ak_inner_losses_free(m);
+    *self = status ? NULL : m;
     return status;
 }
 
 static akin_status compute(void *self, const akin_pass *pass, const akin_labels *labels,
                            akin_matrix x, akin_matrix dx, double *value, akin_error *error)
 {
-    const matryoshka *m = self;
+    const ak_inner_losses *m = self;
+    const options *o = m->options;
     *value = 0;
     if (dx.data)
         ak_matrix_zero(dx);
-    for (int64_t k = 0; k < m->parts.count; k++) {
-        int64_t dim = m->options->dims.items[k];
+    for (int64_t k = 0; k < m->count; k++) {
+        int64_t dim = o->dims.items[k];
         if (dim > x.columns) { /* the base model's vectors may be of another width */
             *value = NAN;
             return AKIN_OK;
         }
-        AK_TRY(ak_inner_loss_add(&m->parts.items[k], ak_weight_at(&m->options->weights, k), pass,
-                                 labels, ak_matrix_columns(x, 0, dim), ak_matrix_columns(dx, 0, dim), value,
+        AK_TRY(ak_inner_loss_add(&m->items[k], ak_weight_at(&o->weights, k), pass, labels,
+                                 ak_matrix_columns(x, 0, dim), ak_matrix_columns(dx, 0, dim), value,
                                  error));
     }
     return AKIN_OK;
-}
-
-static akin_status state(void *self, akin_state_function *show, void *user, akin_error *error)
-{
-    return ak_inner_losses_state(&((const matryoshka *)self)->parts, show, user, error);
 }
 
 const akin_loss_class ak_loss_matryoshka = {
@@ -119,8 +92,8 @@ const akin_loss_class ak_loss_matryoshka = {
     .options = option_rows,
     .options_size = sizeof(options),
     .create = create,
-    .free = matryoshka_free,
+    .free = ak_inner_losses_free,
     .compute = compute,
     .describe = describe,
-    .state = state,
+    .state = ak_inner_losses_state,
 };

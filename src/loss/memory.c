@@ -1,7 +1,7 @@
 /* Products of a batch with a memory. A block of rows of cosines fits into the second-level caches
    between the product that makes it, the loss that turns it into derivatives, and the product that
-   takes it back to the embeddings; all rows of a batch of 1024 with a memory of 10,000 would be 41 MB
-   that go to main memory and back several times. */
+   takes it back to the embeddings; all rows of a batch of 1024 with a memory of 10,000 would be 41
+   MB that go to main memory and back several times. */
 #include "loss/memory.h"
 
 enum { BLOCK = 64 };
@@ -24,8 +24,7 @@ akin_status ak_memory_products(const ak_space *space, int64_t rows, const akin_m
             function(user, first + i, s.data + i * s.stride);
         if (drows.data)
             ak_gemm(space->precision, AK_PLAIN, AK_PLAIN, count, m.columns, m.rows, factor, s.data,
-                    s.stride, m.data, m.stride, 0, drows.data + first * drows.stride,
-                    drows.stride);
+                    s.stride, m.data, m.stride, 0, drows.data + first * drows.stride, drows.stride);
     }
     return AKIN_OK;
 }

@@ -1,17 +1,17 @@
 /* Miners, on the row of an anchor's similarities s:
 
      hard               the farthest positive and the nearest negative (Hermans, Beyer, Leibe, 2017)
-     semi_hard          every positive with the nearest negative that is farther than it, or where there is
-                        none the farthest (Schroff et al., 2015)
-     distance_weighted  every positive with a negative drawn with a probability that falls as the density
-                        of distances on the unit sphere grows (Wu et al., 2017),
+     semi_hard          every positive with the nearest negative that is farther than it, or where
+   there is none the farthest (Schroff et al., 2015) distance_weighted  every positive with a
+   negative drawn with a probability that falls as the density of distances on the unit sphere grows
+   (Wu et al., 2017),
 
                             q(D)^-1 = D^(2 - d) (1 - D^2 / 4)^((3 - d) / 2),     D = sqrt(2 - 2 s),
 
-                        D taken as at least 0.5 (nearer ones have noisy gradients) and negatives at 1.4
-                        or farther left out (their loss is zero), as published; all of them farther: one
-                        is drawn at random. What is drawn is a function of (seed, step, anchor, positive);
-                        while validating the step is 0, so that the losses of two epochs compare.
+                        D taken as at least 0.5 (nearer ones have noisy gradients) and negatives
+   at 1.4 or farther left out (their loss is zero), as published; all of them farther: one is drawn
+   at random. What is drawn is a function of (seed, step, anchor, positive); while validating the
+   step is 0, so that the losses of two epochs compare.
 
    No gradient goes through the choice. */
 #include "loss/miner.h"
@@ -55,7 +55,8 @@ static int64_t list_negatives(const float *s, int64_t n, bool sort, ak_mined *mi
     return count;
 }
 
-/* The place of the sorted negative that is nearest among those farther than p; else of the farthest. */
+/* The place of the sorted negative that is nearest among those farther than p; else of the
+ * farthest. */
 static int64_t nearest_farther(const ak_mined *mined, int64_t count, float p)
 {
     uint32_t key = ak_sort_key(p);
@@ -76,8 +77,8 @@ static double sum_weights(const ak_miner *miner, const float *s, int64_t count, 
     for (int64_t k = 0; k < count; k++) {
         double square = fmax(2 - 2 * (double)s[mined->sorted[k].at], NEAREST * NEAREST);
         bool counts = square < FARTHEST * FARTHEST;
-        mined->sums[k] = counts ? (2 - d) / 2 * log(square) - (d - 3) / 2 * log(1 - square / 4)
-                                : -INFINITY;
+        mined->sums[k] =
+            counts ? (2 - d) / 2 * log(square) - (d - 3) / 2 * log(1 - square / 4) : -INFINITY;
         most = fmax(most, mined->sums[k]);
     }
     for (int64_t k = 0; k < count; k++) {
@@ -120,7 +121,7 @@ static void add_pair(ak_mined *mined, int64_t positive, int64_t chosen)
 }
 
 void ak_miner_choose(const ak_miner *miner, int64_t query, const float *negative, int64_t n,
-             const float *positive, int64_t positives, ak_mined *mined)
+                     const float *positive, int64_t positives, ak_mined *mined)
 {
     bool weighted = miner->mining == AK_MINE_WEIGHTED;
     mined->positives = mined->negatives = 0;

@@ -29,10 +29,10 @@ typedef struct ak_mined {
 
 akin_status ak_mined_init(ak_mined *mined, int64_t columns, akin_arena *arena, akin_error *error);
 
-/* negative: n similarities, minus infinity where a column is no negative. A row without positives or
-   negatives gets nothing. Not for AK_MINE_ALL. */
+/* negative: n similarities, minus infinity where a column is no negative. A row without positives
+   or negatives gets nothing. Not for AK_MINE_ALL. */
 void ak_miner_choose(const ak_miner *miner, int64_t query, const float *negative, int64_t n,
-             const float *positive, int64_t positives, ak_mined *mined);
+                     const float *positive, int64_t positives, ak_mined *mined);
 
 #define AK_LOSS_MINING_OPTION(type_, member)                                                       \
     {                                                                                              \

@@ -69,8 +69,8 @@ static ak_hardest hardest_of(const float *d, int64_t n, const int32_t *group, in
                         .negative_distance = best.nearest + offset};
 }
 
-ak_hardest ak_mine_row(float *d, int64_t n, const int32_t *group, int32_t own,
-                       const int32_t *holes, int64_t hole_count, float offset)
+ak_hardest ak_mine_row(float *d, int64_t n, const int32_t *group, int32_t own, const int32_t *holes,
+                       int64_t hole_count, float offset)
 {
     for (int64_t k = 0; k < hole_count; k++)
         d[holes[k]] = group[holes[k]] == own ? -INFINITY : INFINITY;

@@ -15,9 +15,9 @@ typedef struct ak_hardest {
 akin_status ak_mine_hardest(const ak_space *space, const int32_t *group,
                             const ak_exclusions *exclusions, ak_hardest *out, akin_error *error);
 
-/* One row: d holds its n distances - offset and is changed. group: a number per column; own: the row's.
-   Columns of `holes` are neither positives nor negatives. */
-ak_hardest ak_mine_row(float *d, int64_t n, const int32_t *group, int32_t own,
-                       const int32_t *holes, int64_t hole_count, float offset);
+/* One row: d holds its n distances - offset and is changed. group: a number per column; own: the
+   row's. Columns of `holes` are neither positives nor negatives. */
+ak_hardest ak_mine_row(float *d, int64_t n, const int32_t *group, int32_t own, const int32_t *holes,
+                       int64_t hole_count, float offset);
 
 #endif

@@ -12,32 +12,15 @@
 #include <math.h>
 
 typedef struct options {
-    double alpha, beta, base;
+    double alpha, beta, lambda;
     int mining;
 } options;
 
 static const akin_option option_rows[] = {
-    {.name = "alpha",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, alpha),
-     .default_text = "2",
-     .help = "sharpness among positives",
-     .minimum = 1e-3,
-     .maximum = 1e4},
-    {.name = "beta",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, beta),
-     .default_text = "50",
-     .help = "sharpness among negatives",
-     .minimum = 1e-3,
-     .maximum = 1e4},
-    {.name = "lambda",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, base),
-     .default_text = "0.5",
-     .help = "the cosine that parts positives from negatives",
-     .minimum = -1,
-     .maximum = 1},
+    AK_LOSS_FLOAT_OPTION(options, alpha, "2", 1e-3, 1e4, "sharpness among positives"),
+    AK_LOSS_FLOAT_OPTION(options, beta, "50", 1e-3, 1e4, "sharpness among negatives"),
+    AK_LOSS_FLOAT_OPTION(options, lambda, "0.5", -1, 1,
+                         "the cosine that parts positives from negatives"),
     AK_LOSS_MINING_OPTION(options, mining),
     {0},
 };
@@ -64,7 +47,7 @@ static double softly(float *s, int64_t n, float scale, float base, float most)
 static double row_loss(void *loss, const ak_group_row *row)
 {
     const options *o = loss;
-    float alpha = (float)o->alpha, beta = (float)o->beta, base = (float)o->base;
+    float alpha = (float)o->alpha, beta = (float)o->beta, base = (float)o->lambda;
     double value = 0;
     if (row->positives)
         value += softly(row->positive, row->positives, -alpha, base,

@@ -17,20 +17,8 @@ typedef struct options {
 } options;
 
 static const akin_option option_rows[] = {
-    {.name = "alpha",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, alpha),
-     .default_text = "32",
-     .help = "sharpness",
-     .minimum = 1e-3,
-     .maximum = 1e4},
-    {.name = "delta",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, delta),
-     .default_text = "0.1",
-     .help = "margin of the cosines",
-     .minimum = -2,
-     .maximum = 2},
+    AK_LOSS_FLOAT_OPTION(options, alpha, "32", 1e-3, 1e4, "sharpness"),
+    AK_LOSS_FLOAT_OPTION(options, delta, "0.1", -2, 2, "margin of the cosines"),
     AK_LOSS_LR_FACTOR_OPTION(options, lr_factor),
     {0},
 };

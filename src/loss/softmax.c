@@ -4,6 +4,7 @@
    normal numbers of standard deviation 0.01; lengths are no matter where they are normalised. */
 #include "loss/classes.h"
 #include "loss/loss.h"
+#include "loss/tools.h"
 
 typedef struct options {
     double temperature, lr_factor;
@@ -11,13 +12,7 @@ typedef struct options {
 } options;
 
 static const akin_option option_rows[] = {
-    {.name = "temperature",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, temperature),
-     .default_text = "0.05",
-     .help = "divides the logits",
-     .minimum = 1e-3,
-     .maximum = 1e3},
+    AK_LOSS_FLOAT_OPTION(options, temperature, "0.05", 1e-3, 1e3, "divides the logits"),
     {.name = "normalize",
      .type = AKIN_OPTION_BOOL,
      .offset = offsetof(options, normalize),

@@ -12,19 +12,9 @@ static const akin_option option_rows[] = {
      .type = AKIN_OPTION_CLASSES,
      .offset = offsetof(options, losses),
      .help = "the losses, as [supcon, {type: center, lambda: 1}]"},
-    {.name = "weights",
-     .type = AKIN_OPTION_FLOATS,
-     .offset = offsetof(options, weights),
-     .help = "a factor for each of them; none: 1",
-     .minimum = 0,
-     .maximum = 1e6},
+    AK_LOSS_WEIGHTS_OPTION(options, weights),
     {0},
 };
-
-typedef struct sum {
-    const options *options;
-    ak_inner_losses parts;
-} sum;
 
 static const char *kind_name(akin_sample_kind kind)
 {
@@ -40,10 +30,9 @@ static akin_status describe(const void *given, akin_loss_traits *traits, akin_er
         akin_loss_traits own;
         AK_TRY(ak_loss_describe(items[i].type, items[i].options, &own, error));
         if (i && own.kind != traits->kind)
-            return ak_fail(error, AKIN_ERR_MISMATCH,
-                           "sum: the loss \"%s\" learns from %s, but \"%s\" from %s",
-                           items[i].type_name, kind_name(own.kind), items->type_name,
-                           kind_name(traits->kind));
+            return ak_fail(
+                error, AKIN_ERR_MISMATCH, "sum: the loss \"%s\" learns from %s, but \"%s\" from %s",
+                items[i].type_name, kind_name(own.kind), items->type_name, kind_name(traits->kind));
         traits->kind = own.kind;
         traits->collapses = own.collapses && (i == 0 || traits->collapses);
         traits->remembers |= own.remembers;
@@ -51,48 +40,32 @@ static akin_status describe(const void *given, akin_loss_traits *traits, akin_er
     return AKIN_OK;
 }
 
-static void sum_free(void *self)
-{
-    sum *s = self;
-    if (s)
-        ak_inner_losses_free(&s->parts);
-    ak_free(s);
-}
-
 static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
                           akin_parameters *parameters, akin_error *error)
 {
-    const options *o = given;
-    sum *s = *self = ak_calloc(1, sizeof *s);
-    if (!s)
-        return ak_fail_memory(error);
-    s->options = o;
-    akin_status status = ak_inner_losses_init(&s->parts, o->losses.count, error);
-    for (int64_t i = 0; i < o->losses.count && !status; i++)
-        status = ak_inner_losses_add(&s->parts, &o->losses.items[i], dim, groups, parameters, error);
-    if (status) {
-        sum_free(s);
-        *self = NULL;
-    }
+    const akin_classes *losses = &((const options *)given)->losses;
+    ak_inner_losses *s;
+    akin_status status = ak_inner_losses_new(&s, given, losses->count, error);
+    for (int64_t i = 0; i < losses->count && !status; i++)
+        status = ak_inner_losses_add(s, &losses->items[i], dim, groups, parameters, error);
+    if (status)
+        ak_inner_losses_free(s);
+    *self = status ? NULL : s;
     return status;
 }
 
 static akin_status compute(void *self, const akin_pass *pass, const akin_labels *labels,
                            akin_matrix x, akin_matrix dx, double *value, akin_error *error)
 {
-    const sum *s = self;
+    const ak_inner_losses *s = self;
+    const options *o = s->options;
     *value = 0;
     if (dx.data)
         ak_matrix_zero(dx);
-    for (int64_t i = 0; i < s->parts.count; i++)
-        AK_TRY(ak_inner_loss_add(&s->parts.items[i], ak_weight_at(&s->options->weights, i), pass,
-                                 labels, x, dx, value, error));
+    for (int64_t i = 0; i < s->count; i++)
+        AK_TRY(ak_inner_loss_add(&s->items[i], ak_weight_at(&o->weights, i), pass, labels, x, dx,
+                                 value, error));
     return AKIN_OK;
-}
-
-static akin_status state(void *self, akin_state_function *show, void *user, akin_error *error)
-{
-    return ak_inner_losses_state(&((const sum *)self)->parts, show, user, error);
 }
 
 const akin_loss_class ak_loss_sum = {
@@ -103,8 +76,8 @@ const akin_loss_class ak_loss_sum = {
     .options = option_rows,
     .options_size = sizeof(options),
     .create = create,
-    .free = sum_free,
+    .free = ak_inner_losses_free,
     .compute = compute,
     .describe = describe,
-    .state = state,
+    .state = ak_inner_losses_state,
 };

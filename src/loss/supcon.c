@@ -17,13 +17,8 @@ typedef struct options {
 } options;
 
 static const akin_option option_rows[] = {
-    {.name = "temperature",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, temperature),
-     .default_text = "0.1",
-     .help = "divides the cosines: small ones look at the nearest objects only",
-     .minimum = 1e-3,
-     .maximum = 1e3},
+    AK_LOSS_FLOAT_OPTION(options, temperature, "0.1", 1e-3, 1e3,
+                         "divides the cosines: small ones look at the nearest objects only"),
     AK_LOSS_MINING_OPTION(options, mining),
     {0},
 };

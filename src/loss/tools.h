@@ -29,6 +29,12 @@ akin_status ak_list_members(ak_members *out, const int32_t *number, int64_t rows
 void ak_scale_shift(const float *x, float scale, float shift, float *y, int64_t n);
 float ak_minimum(const float *x, int64_t n); /* inf when n is 0 */
 
+#define AK_LOSS_FLOAT_OPTION(type_, member, default_, minimum_, maximum_, help_)                   \
+    {                                                                                              \
+        .name = #member, .type = AKIN_OPTION_FLOAT, .offset = offsetof(type_, member),             \
+        .default_text = default_, .help = help_, .minimum = minimum_, .maximum = maximum_          \
+    }
+
 #define AK_LOSS_DISTANCE_OPTION(type_, member)                                                     \
     {                                                                                              \
         .name = "distance", .type = AKIN_OPTION_CHOICE, .offset = offsetof(type_, member),         \

@@ -30,13 +30,8 @@
 typedef ak_triplet_options options;
 
 static const akin_option option_rows[] = {
-    {.name = "margin",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, margin),
-     .default_text = "0.5",
-     .help = "how much farther than the positive the negative should be",
-     .minimum = 0,
-     .maximum = 1e6},
+    AK_LOSS_FLOAT_OPTION(options, margin, "0.5", 0, 1e6,
+                         "how much farther than the positive the negative should be"),
     {.name = "mining",
      .type = AKIN_OPTION_CHOICE,
      .offset = offsetof(options, mining),
@@ -63,8 +58,7 @@ static akin_status describe(const void *given, akin_loss_traits *traits, akin_er
                        "expected distance cosine");
     if (o->soft && o->mining != AK_TRIPLET_HARD)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
-                       "triplet: \"soft\" goes with mining hard, not with %s",
-                       names[o->mining]);
+                       "triplet: \"soft\" goes with mining hard, not with %s", names[o->mining]);
     if (o->mining == AK_TRIPLET_HARD && !o->soft && o->distance == AK_DOT_PRODUCT)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "triplet: mining hard divides by the mean distance, which dot_product makes "
@@ -243,9 +237,8 @@ static double drawn_row(void *loss, const ak_group_row *row)
     return value;
 }
 
-static akin_status compute_drawn(const options *o, const akin_pass *pass,
-                                 const akin_labels *labels, akin_matrix x, akin_matrix dx,
-                                 double *value, akin_error *error)
+static akin_status compute_drawn(const options *o, const akin_pass *pass, const akin_labels *labels,
+                                 akin_matrix x, akin_matrix dx, double *value, akin_error *error)
 {
     ak_group_rows rows;
     AK_TRY(ak_group_rows_init(&rows, AK_COSINE, pass, labels, x, error));
@@ -272,8 +265,9 @@ static akin_status compute(void *self, const akin_pass *pass, const akin_labels 
         return ak_loss_nothing(&space, dx, value);
     AK_TRY(ak_renumber(group, labels->group, labels->count, pass->arena, error));
     AK_TRY(ak_exclude_objects(&exclusions, labels, labels->count, false, pass->arena, error));
-    return o->mining == AK_TRIPLET_HARD ? compute_hard(o, &space, group, &exclusions, dx, value, error)
-                             : compute_counting(o, &space, group, &exclusions, dx, value, error);
+    return o->mining == AK_TRIPLET_HARD
+               ? compute_hard(o, &space, group, &exclusions, dx, value, error)
+               : compute_counting(o, &space, group, &exclusions, dx, value, error);
 }
 
 const akin_loss_class ak_loss_triplet = {

@@ -19,8 +19,8 @@ typedef struct ak_triplet_options {
     int distance;
 } ak_triplet_options;
 
-/* Of the rows that have both ends, in turns: to the farthest positive, to the nearest negative. Returns
-   how many these anchors are. */
+/* Of the rows that have both ends, in turns: to the farthest positive, to the nearest negative.
+   Returns how many these anchors are. */
 int64_t ak_triplet_hard_edges(const ak_hardest *hardest, int64_t n, ak_edge *edges);
 /* The loss of these, and each edge's weight. */
 double ak_triplet_hard_loss(const ak_triplet_options *options, ak_edge *edges, int64_t anchors);

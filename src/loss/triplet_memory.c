@@ -1,6 +1,6 @@
 /* Triplets of a batch's objects with positives and negatives of a memory: hard and semi-hard as in
-   triplet.c, over cosine distances. The products give cosines s; distances less their offset of 1 are
-   -s, and what is wanted back is the derivative by s. */
+   triplet.c, over cosine distances. The products give cosines s; distances less their offset of 1
+   are -s, and what is wanted back is the derivative by s. */
 #include "loss/group_rows.h"
 #include "loss/triplet.h"
 #include "loss/triplet_rows.h"
@@ -32,9 +32,9 @@ static void hardest_row(void *user, int64_t i, float *s)
     const ak_group_rows *rows = f->rows;
     const int64_t *hole = rows->exclusions.start + i;
     negate(s, rows->columns);
-    f->hardest[i] = ak_mine_row(s, rows->columns, rows->column_group, rows->group[i],
-                                rows->exclusions.columns + hole[0], hole[1] - hole[0],
-                                rows->space.offset);
+    f->hardest[i] =
+        ak_mine_row(s, rows->columns, rows->column_group, rows->group[i],
+                    rows->exclusions.columns + hole[0], hole[1] - hole[0], rows->space.offset);
 }
 
 static akin_status hard_backward(const ak_group_rows *rows, const ak_edge *edges, int64_t count,
@@ -116,8 +116,7 @@ static void semi_hard_row(void *user, int64_t i, float *s)
                                 .group_size = list_positives(rows, i, s, positives),
                                 .excluded = e->columns + e->start[i],
                                 .excluded_count = e->start[i + 1] - e->start[i]};
-    f->sums[i] =
-        ak_triplet_row_semi_hard(&row, f->margin, &f->scratch[omp_get_thread_num()], s);
+    f->sums[i] = ak_triplet_row_semi_hard(&row, f->margin, &f->scratch[omp_get_thread_num()], s);
 }
 
 static akin_status compute_semi_hard(search *f, akin_matrix dx, double *value, akin_error *error)

@@ -1,15 +1,16 @@
-/* Cross-batch memory (Wang et al., 2020): embeddings change slowly, so those of the last batches are
-   nearly what they would be now. A ring keeps the newest buffer_size of them as constants, and
+/* Cross-batch memory (Wang et al., 2020): embeddings change slowly, so those of the last batches
+   are nearly what they would be now. A ring keeps the newest buffer_size of them as constants, and
 
        L(batch) + weight * L(batch against the ring)
 
-   with the ring filled from the first step on and used from start_iteration on. A step sees the ring
-   as the steps before it left it. While validating there is no ring: validation losses can be compared
-   with the base's and with each other, whatever the ring holds.
+   with the ring filled from the first step on and used from start_iteration on. A step sees the
+   ring as the steps before it left it. While validating there is no ring: validation losses can be
+   compared with the base's and with each other, whatever the ring holds.
 
    Groups: every object of a batch is kept. Pairs: every b, as a further negative. */
 #include "loss/inner_loss.h"
 #include "loss/space.h"
+#include "loss/tools.h"
 
 #include <math.h>
 #include <string.h>
@@ -25,13 +26,7 @@ static const akin_option option_rows[] = {
      .type = AKIN_OPTION_CLASSES,
      .offset = offsetof(options, loss),
      .help = "the loss that gets a memory, as {type: supcon}"},
-    {.name = "weight",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(options, weight),
-     .default_text = "1",
-     .help = "factor on the loss against the memory",
-     .minimum = 0,
-     .maximum = 1e6},
+    AK_LOSS_FLOAT_OPTION(options, weight, "1", 0, 1e6, "factor on the loss against the memory"),
     {.name = "buffer_size",
      .type = AKIN_OPTION_INT,
      .offset = offsetof(options, buffer_size),
@@ -106,10 +101,10 @@ static akin_status create(void **self, const void *given, int64_t dim, int64_t g
                         .units = ak_calloc(size, (size_t)dim * sizeof(float)),
                         .content = ak_calloc(size, sizeof(int64_t)),
                         .label = ak_calloc(size, sizeof(int64_t))}};
-    akin_status status = x->ring.units && x->ring.content && x->ring.label
-                             ? ak_inner_loss_create(&x->loss, o->loss.items, NULL, dim, groups,
-                                                    parameters, error)
-                             : ak_fail_memory(error);
+    akin_status status =
+        x->ring.units && x->ring.content && x->ring.label
+            ? ak_inner_loss_create(&x->loss, o->loss.items, NULL, dim, groups, parameters, error)
+            : ak_fail_memory(error);
     if (status) {
         xbm_free(x);
         return status;

@@ -87,9 +87,12 @@ akin_status ak_model_loss_write(const akin_model *model, const char *folder, aki
     char *path = ak_path_join(folder, FILE_NAME);
     if (!path)
         return ak_fail_memory(error);
-    const char *const metadata[] = {"format",      "akin-parameters",
-                                    "loss",        loss->given,
-                                    loss->labels ? "labels" : NULL, loss->labels,
+    const char *const metadata[] = {"format",
+                                    "akin-parameters",
+                                    "loss",
+                                    loss->given,
+                                    loss->labels ? "labels" : NULL,
+                                    loss->labels,
                                     NULL};
     akin_status status = loss->parameters
                              ? ak_parameters_write_with(loss->parameters, path, metadata, error)
