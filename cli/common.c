@@ -185,6 +185,10 @@ akin_status cli_fields(char *text, akin_fields *fields, akin_error *error)
          piece = strtok_r(NULL, ",", &save)) {
         char *equals = strchr(piece, '=');
         size_t i = 0;
+        if (strcmp(piece, "no_header") == 0) {
+            fields->no_header = true;
+            continue;
+        }
         if (!equals)
             return bad_argument(error, "--fields wants NAME=COLUMN pieces, found \"%s\"", piece);
         *equals = 0;
@@ -192,8 +196,8 @@ akin_status cli_fields(char *text, akin_fields *fields, akin_error *error)
             i++;
         if (i == sizeof known / sizeof *known)
             return bad_argument(error,
-                                "--fields knows a, b, score, subgroup, object and group, not "
-                                "\"%s\"",
+                                "--fields knows a, b, score, subgroup, object, group and "
+                                "no_header, not \"%s\"",
                                 piece);
         *known[i].place = equals + 1;
     }

@@ -71,6 +71,8 @@ static akin_status assign_fields(assignments *list, akin_error *error)
     for (size_t i = 0; i < sizeof known / sizeof *known && !status; i++)
         if (known[i].value)
             assign(list, known[i].key, known[i].value);
+    if (fields.no_header)
+        list->text[list->count++] = "data.fields.no_header=true";
     return status;
 }
 

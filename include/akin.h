@@ -228,9 +228,12 @@ AKIN_API akin_status akin_dataset_from_groups(akin_dataset **out, const akin_gro
 typedef struct akin_fields {
     const char *a, *b, *score, *subgroup;
     const char *object, *group;
+    bool no_header; /* CSV, TSV: the first line is a record; columns are named "1", "2", ... */
 } akin_fields;
 
-/* A .jsonl, .csv or .tsv file (.gz too), mapped, never loaded whole. Labels of any type. */
+/* A .jsonl, .csv or .tsv file, mapped, never loaded whole; groups also from fastText's .txt, a line
+   of __label__NAME and a text (all of them .gz too), or from a folder of LABEL/NAME.txt. Labels of
+   any type; a label is its text. */
 AKIN_API akin_status akin_dataset_open(akin_dataset **out, akin_context *context, const char *path,
                                        akin_sample_kind kind, const akin_fields *fields,
                                        akin_error *error);

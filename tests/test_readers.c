@@ -63,6 +63,14 @@ static const good_case good_cases[] = {
     {"tsv short record", "f.tsv", "a\tb\tscore\nx\ty\n", "x|y|1|0\n", AKIN_PAIRS},
     {"tsv whole record", "f.tsv", "t\tgroup\nx\t7\n", "{\"t\": \"x\", \"group\": \"7\"}|7\n",
      AKIN_GROUPS},
+    {"csv without a header", "f.csv", "x,\"y\"\n\nz,w\n", "x|y|1|0\nz|w|1|0\n", AKIN_PAIRS,
+     {.no_header = true}},
+    {"tsv without a header", "f.tsv", "0.5\tx\ty\t7\n1\tz\tw\t8\n", "x|y|0.5|7\nz|w|1|8\n",
+     AKIN_PAIRS, {.a = "2", .b = "3", .score = "1", .subgroup = "4", .no_header = true}},
+    {"groups without a header", "f.tsv", "1\tx y\n2\tz\n1\tw\n", "x y|1\nz|2\nw|1\n", AKIN_GROUPS,
+     {.object = "2", .group = "1", .no_header = true}},
+    {"fasttext", "f.txt", "__label__7 x y\n\n  __label__-2\tz __label \n__label__3", "x y|7\nz __label |-2\n|3\n",
+     AKIN_GROUPS},
     {"tsv unused columns of one name", "f.tsv", "a\tb\tx\tx\n1\t2\t3\t4\n", "1|2|1|0\n",
      AKIN_PAIRS},
 };
@@ -192,8 +200,8 @@ typedef struct bad_case {
 #define PAIR "{\"a\": \"x\", \"b\": \"y\"}\n"
 
 static const bad_case bad_cases[] = {
-    {"unknown suffix", "f.json", PAIR, AKIN_ERR_UNSUPPORTED, 0, ".jsonl, .csv or .tsv"},
-    {"no suffix before .gz", "f.gz", PAIR, AKIN_ERR_UNSUPPORTED, 0, ".jsonl, .csv or .tsv"},
+    {"unknown suffix", "f.json", PAIR, AKIN_ERR_UNSUPPORTED, 0, ".jsonl, .csv, .tsv or .txt"},
+    {"no suffix before .gz", "f.gz", PAIR, AKIN_ERR_UNSUPPORTED, 0, ".jsonl, .csv, .tsv or .txt"},
     {"empty", "f.jsonl", "", AKIN_ERR_FORMAT, 0, "f.jsonl: holds no samples"},
     {"blank", "f.jsonl", "\xef\xbb\xbf \n\n\r\n", AKIN_ERR_FORMAT, 0, "holds no samples"},
     {"csv empty", "f.csv", "", AKIN_ERR_FORMAT, 0, "holds no samples"},
@@ -258,6 +266,26 @@ static const bad_case bad_cases[] = {
      "are these pairs (samples: pairs)?", AKIN_GROUPS},
     {"a csv of groups read as pairs", "f.csv", "text,group\nx,1\n", AKIN_ERR_FORMAT, 1,
      "no column \"a\"; the header has \"text\", \"group\": are these groups (samples: groups)?"},
+    {"fasttext without a label", "f.txt", "__label__1 x\n\ny\n", AKIN_ERR_FORMAT, 3,
+     "expected a line of __label__NAME and a text", AKIN_GROUPS},
+    {"fasttext, empty label", "f.txt", "__label__ x\n", AKIN_ERR_FORMAT, 1, "__label__NAME",
+     AKIN_GROUPS},
+    {"fasttext, two labels", "f.txt", "__label__1 x\n__label__1 __label__2 x\n", AKIN_ERR_FORMAT, 2,
+     "several labels", AKIN_GROUPS},
+    {"fasttext as pairs", "f.txt", "__label__1 x\n", AKIN_ERR_MISMATCH, 0, "holds groups"},
+    {"fasttext with fields", "f.txt", "__label__1 x\n", AKIN_ERR_ARGUMENT, 0, "no fields to name",
+     AKIN_GROUPS, {.object = "text"}},
+    {"jsonl without a header", "f.jsonl", PAIR, AKIN_ERR_ARGUMENT, 0, "is for .csv and .tsv",
+     AKIN_PAIRS, {.no_header = true}},
+    {"groups without a header, unnamed", "f.csv", "x,1\n", AKIN_ERR_ARGUMENT, 0,
+     "must be numbers of columns", AKIN_GROUPS, {.group = "2", .no_header = true}},
+    {"a number of no column", "f.csv", "x,1\n", AKIN_ERR_FORMAT, 1,
+     "no column \"3\"; the first line has the columns \"1\", \"2\"", AKIN_PAIRS,
+     {.b = "3", .no_header = true}},
+    {"a name without a header", "f.tsv", "x\t1\n", AKIN_ERR_FORMAT, 1, "no column \"text\"",
+     AKIN_PAIRS, {.b = "text", .no_header = true}},
+    {"without a header, too few", "f.csv", "x,1\ny\n", AKIN_ERR_FORMAT, 2,
+     "expected 2 as in the first line", AKIN_PAIRS, {.no_header = true}},
     {"group null", "f.jsonl", RECORD_A "{\"object\": \"x\", \"group\": null}\n", AKIN_ERR_FORMAT, 2,
      "\"group\" is null", AKIN_GROUPS},
     {"group empty", "f.jsonl", RECORD_A "{\"object\": \"x\", \"group\": \"\"}\n", AKIN_ERR_FORMAT,
@@ -332,6 +360,74 @@ static void test_bad(void **state)
     }
 }
 
+static void write_in(const char *folder, const char *name, const char *text)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    write_text(path, text);
+}
+
+static void test_folder_of_texts(void **state)
+{
+    (void)state;
+    char path[256];
+    akin_dataset *dataset;
+    akin_error error = {0};
+    akin_arena *arena;
+    ak_value label;
+    ak_hash before, after;
+    snprintf(path, sizeof path, "%s", test_path("texts"));
+    static const char *const folders[] = {"texts", "texts/7", "texts/cats", "texts/empty"};
+    for (int i = 0; i < 4; i++)
+        assert_ok(ak_make_folders(test_path(folders[i]), told));
+    assert_int_equal(ak_dataset_open_file(&dataset, path, AKIN_GROUPS, NULL, NULL, &error),
+                     AKIN_ERR_FORMAT);
+    assert_non_null(strstr(error.message, "texts: a folder without texts"));
+    write_in("texts", "readme.txt", "no group's");
+    write_in("texts/7", "b.txt", "second\nline\r\n\n");
+    write_in("texts/7", "a.txt", "");
+    write_in("texts/7", "notes.md", "no text");
+    write_in("texts/cats", "c.txt", "x\xff");
+    assert_ok(ak_dataset_open_file(&dataset, path, AKIN_GROUPS, NULL, NULL, told));
+    assert_int_equal(akin_dataset_count(dataset), 3);
+    assert_ok(ak_arena_create(&arena, told));
+    akin_sample samples[3];
+    for (int i = 0; i < 3; i++)
+        assert_ok(akin_dataset_get(dataset, i, arena, &samples[i], told));
+    assert_int_equal(samples[0].group.object.size, 0);
+    assert_int_equal(samples[1].group.object.size, 11);
+    assert_memory_equal(samples[1].group.object.data, "second\nline", 11);
+    assert_memory_equal(samples[2].group.object.data, "x\xef\xbf\xbd", 4);
+    assert_int_equal(samples[0].group.group, 7);
+    assert_int_equal(samples[1].group.group, 7);
+    assert_ok(akin_dataset_get(dataset, 2, arena, &samples[2], told));
+    assert_int_equal(ak_dataset_replaced(dataset), 1);
+    assert_ok(ak_dataset_label(dataset, 2, arena, &label, told));
+    assert_string_equal(label.string, "cats");
+    assert_true(ak_dataset_fingerprint(dataset, &before));
+    ak_arena_free(arena);
+    akin_dataset_free(dataset);
+    write_in("texts/7", "a.txt", "more");
+    assert_ok(ak_dataset_open_file(&dataset, path, AKIN_GROUPS, NULL, NULL, told));
+    assert_true(ak_dataset_fingerprint(dataset, &after));
+    assert_false(ak_hash_equal(before, after));
+    akin_dataset_free(dataset);
+
+    const akin_fields fields = {.group = "label"};
+    assert_int_equal(ak_dataset_open_file(&dataset, path, AKIN_PAIRS, NULL, NULL, &error),
+                     AKIN_ERR_MISMATCH);
+    assert_int_equal(ak_dataset_open_file(&dataset, path, AKIN_GROUPS, &fields, NULL, &error),
+                     AKIN_ERR_ARGUMENT);
+    akin_status status = AKIN_ERR_MEMORY;
+    for (int64_t n = 1; status; n++) {
+        ak_memory_fail_at(n);
+        status = ak_dataset_open_file(&dataset, path, AKIN_GROUPS, NULL, NULL, &error);
+        ak_memory_fail_at(0);
+        assert_true(!status || (status == AKIN_ERR_MEMORY && !dataset));
+    }
+    akin_dataset_free(dataset);
+}
+
 static void test_missing_file(void **state)
 {
     (void)state;
@@ -372,7 +468,7 @@ int main(void)
         cmocka_unit_test(test_labels),
         cmocka_unit_test(test_corpus_column_missing),
         cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_missing_file),
+        cmocka_unit_test(test_folder_of_texts), cmocka_unit_test(test_missing_file),
     };
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

@@ -342,6 +342,7 @@ static void test_files(void **state)
     check_same(write_text("2.csv", "a,b,score\n\"x, \"\"y\"\"\n\nz\",b,1\n\nc,d,0\n"), AKIN_PAIRS);
     check_same(write_text("3.tsv", "object\tgroup\tx\nq \" r\t1\ns\tcat\tmore\tand more\n"), AKIN_GROUPS);
     check_same(write_text("4.csv", "text,group\nwhole,1\nrecord,2\n"), AKIN_GROUPS);
+    check_same(write_text("5.txt", "__label__1 x y\n\n__label__cat z\n"), AKIN_GROUPS);
     /* Larger than the window, with records larger than it too, quoted line ends at every place. */
     ak_text csv = {0};
     ak_text_printf(&csv, "a,b\n");
@@ -371,7 +372,7 @@ static void test_errors_of_files(void **state)
         {"g.csv", "a,b\n", true, 0, "holds no samples"},
         {"h.jsonl", "", true, 0, "holds no samples"},
         {"i.jsonl", "\n \n", true, 0, "holds no samples"},
-        {"j.txt", "x\n", true, 0, "the name must end in"},
+        {"j.data", "x\n", true, 0, "the name must end in"},
         {"k.jsonl", "{\"a\": 1, \"b\": 2}\n{\"a\": 1, \"b\": 2, \"score\": \"high\"}\n", false, 2,
          "expected a finite number"},
     };
@@ -391,6 +392,16 @@ static void test_errors_of_files(void **state)
     }
     akin_stream *stream;
     akin_error error = {0};
+    const akin_fields by_number = {.no_header = true};
+    akin_status status;
+    assert_ok(akin_stream_open(&stream, write_text("n.csv", "x,y\nz,w\n"), AKIN_PAIRS, &by_number, told));
+    for (int pass = 1; pass < 3; pass++) {
+        char *text = stream_text(stream, &status, &error);
+        assert_string_equal(text, "x|y|1|0\nz|w|1|0\n");
+        ak_free(text);
+        assert_ok(stream->type.rewind(stream->self, pass, told));
+    }
+    akin_stream_free(stream);
     assert_int_equal(akin_stream_open(&stream, test_path("none.jsonl"), AKIN_PAIRS, NULL, NULL),
                      AKIN_ERR_IO);
     assert_int_equal(akin_stream_open(&stream, NULL, AKIN_PAIRS, NULL, NULL), AKIN_ERR_ARGUMENT);

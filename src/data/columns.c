@@ -34,6 +34,12 @@ static int64_t find_column(const ak_source *source, const char *name)
     return -1;
 }
 
+/* The line that tells the columns. */
+static int64_t first_line(const ak_source *source)
+{
+    return ak_source_line(source, source->header ? -1 : 0);
+}
+
 static akin_status no_column(ak_source *source, const char *name, akin_error *error)
 {
     ak_text columns = {0};
@@ -44,9 +50,10 @@ static akin_status no_column(ak_source *source, const char *name, akin_error *er
     if (columns.failed)
         status = ak_fail_memory(error);
     else
-        status = ak_fail_at(error, AKIN_ERR_FORMAT, source->path, ak_source_line(source, -1),
-                            "no column \"%s\"%s%s%s; the header has %s%s", name,
+        status = ak_fail_at(error, AKIN_ERR_FORMAT, source->path, first_line(source),
+                            "no column \"%s\"%s%s%s; %s %s%s", name,
                             near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "",
+                            source->header ? "the header has" : "the first line has the columns",
                             columns.data, ak_source_other_kind(source->kind, source->column));
     ak_free(columns.data);
     return status;
@@ -61,7 +68,7 @@ static akin_status check_twice(ak_source *source, bool all, akin_error *error)
         for (int f = 0; f < AK_FIELDS && !used; f++)
             used = source->name[f] && !strcmp(source->name[f], source->column[i]);
         if (used && find_column(source, source->column[i]) != i)
-            return ak_fail_at(error, AKIN_ERR_FORMAT, source->path, ak_source_line(source, -1),
+            return ak_fail_at(error, AKIN_ERR_FORMAT, source->path, first_line(source),
                               "two columns are named \"%s\"", source->column[i]);
     }
     return AKIN_OK;
@@ -70,13 +77,15 @@ static akin_status check_twice(ak_source *source, bool all, akin_error *error)
 static akin_status read_header(ak_source *source, ak_split_function *split, akin_error *error)
 {
     akin_object header, *pieces;
-    AK_TRY(ak_source_read(source, -1, source->arena, &header, error));
+    AK_TRY(ak_source_read(source, source->header ? -1 : 0, source->arena, &header, error));
     AK_TRY(split(header, source->arena, &pieces, &source->columns, error));
     source->column = ak_arena_new(source->arena, const char *, source->columns + 1);
     if (!source->column)
         return ak_fail_memory(error);
     for (int64_t i = 0; i < source->columns; i++) {
-        source->column[i] = ak_arena_copy(source->arena, pieces[i].data, pieces[i].size);
+        source->column[i] = source->header
+                                ? ak_arena_copy(source->arena, pieces[i].data, pieces[i].size)
+                                : ak_arena_format(source->arena, "%lld", (long long)i + 1);
         if (!source->column[i])
             return ak_fail_memory(error);
     }
@@ -101,8 +110,9 @@ akin_status ak_columns_open(ak_source *source, ak_split_function *split, akin_er
 static akin_status wrong_count(ak_source *source, int64_t index, int64_t count, akin_error *error)
 {
     return ak_fail_at(error, AKIN_ERR_FORMAT, source->path, ak_source_line(source, index),
-                      "%lld field%s, expected %lld as in the header%s", (long long)count,
+                      "%lld field%s, expected %lld as in the %s%s", (long long)count,
                       count == 1 ? "" : "s", (long long)source->columns,
+                      source->header ? "header" : "first line",
                       count > source->columns ? " (is a field that holds a comma not quoted?)"
                                               : "");
 }

@@ -151,7 +151,7 @@ static akin_status whole(ak_source *source, int64_t index, akin_arena *arena, ak
 }
 
 const ak_reader ak_reader_csv = {.suffix = ".csv",
-                                 .header = true,
+                                 .columns = true,
                                  .record_end = record_end,
                                  .open = open_header,
                                  .fields = fields,

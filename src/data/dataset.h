@@ -27,6 +27,10 @@ struct akin_dataset {
 akin_status ak_dataset_new(akin_dataset **out, const akin_dataset_class *type,
                            const ak_dataset_extra *extra, void *self, akin_error *error);
 
+/* texts.c: a folder of LABEL/NAME.txt. */
+akin_status ak_dataset_open_texts(akin_dataset **out, const char *path, akin_sample_kind kind,
+                                  const akin_fields *fields, akin_error *error);
+
 /* A data set made of samples index[0..count) of `parent`, which must outlive it. Takes `index`, which
    ascends and ak_free frees, on success only. */
 akin_status ak_dataset_view(akin_dataset **out, const akin_dataset *parent, int64_t *index,

@@ -9,7 +9,8 @@
 #include <math.h>
 #include <string.h>
 
-static const ak_reader *const formats[] = {&ak_reader_jsonl, &ak_reader_csv, &ak_reader_tsv};
+static const ak_reader *const formats[] = {&ak_reader_jsonl, &ak_reader_csv, &ak_reader_tsv,
+                                           &ak_reader_fasttext};
 #define FORMATS (int)(sizeof formats / sizeof *formats)
 
 /* ---- records ---- */
@@ -17,7 +18,7 @@ static const ak_reader *const formats[] = {&ak_reader_jsonl, &ak_reader_csv, &ak
 static akin_object raw_record(const ak_source *source, int64_t index)
 {
     const char *problem, *where, *end = source->map.data + source->map.size;
-    const char *text = source->map.data + source->offset[index + source->format->header];
+    const char *text = source->map.data + source->offset[index + source->header];
     const char *stop = source->format->record_end(text, end, &problem, &where);
     while (stop > text && stop[-1] == '\r')
         stop--;
@@ -37,7 +38,7 @@ static int64_t line_of(const ak_source *source, const char *where)
 
 int64_t ak_source_line(const ak_source *source, int64_t index)
 {
-    return line_of(source, source->map.data + source->offset[index + source->format->header]);
+    return line_of(source, source->map.data + source->offset[index + source->header]);
 }
 
 static void count_replaced(ak_source *source, int64_t index, int64_t replaced)
@@ -98,10 +99,10 @@ static akin_status find_records(ak_source *source, akin_error *error)
         }
         text = stop + 1;
     }
-    source->count = count - source->format->header;
+    source->count = count - source->header;
     if (source->count <= 0)
         return ak_fail_at(error, AKIN_ERR_FORMAT, source->path, 0, "holds no samples%s",
-                          source->format->header && count ? ", only a header" : "");
+                          source->header && count ? ", only a header" : "");
     size_t size = (size_t)count * sizeof *source->offset; /* give back what doubling took */
     int64_t *fitting = ak_resize(source->offset, size, size);
     if (!fitting)
@@ -179,14 +180,14 @@ static akin_status to_score(ak_source *source, int64_t index, const ak_value *va
 {
     char text[64] = "";
     double number = 0;
-    bool empty = value->kind == AK_STRING && value->size == 0 && source->format->header;
+    bool empty = value->kind == AK_STRING && value->size == 0 && source->format->columns;
     if (value->kind == AK_NULL || empty) {
         *score = 1;
         return source->required[AK_SCORE] ? no_value(source, index, AK_SCORE, error) : AKIN_OK;
     }
     if (value->kind == AK_STRING) {
         /* In CSV and TSV everything is text; in JSON a text is no number. */
-        bool fits = source->format->header && value->size < sizeof text;
+        bool fits = source->format->columns && value->size < sizeof text;
         memcpy(text, value->string, fits ? value->size : 0);
         if (!fits || strlen(text) != value->size || !ak_text_to_double(text, &number) ||
             !isfinite((float)number))
@@ -306,6 +307,7 @@ static bool source_fingerprint(const void *self, ak_hash *fingerprint)
     pthread_mutex_unlock(&source->mutex);
     hash = ak_hash_combine(hash, ak_hash_text(source->format->suffix));
     hash = ak_hash_combine(hash, ak_hash_text(source->kind == AKIN_PAIRS ? "pairs" : "groups"));
+    hash = ak_hash_combine(hash, ak_hash_text(source->header ? "header" : ""));
     for (int i = 0; i < AK_FIELDS; i++) {
         hash = ak_hash_combine(hash, ak_hash_text(source->name[i] ? source->name[i] : ""));
         hash = ak_hash_combine(hash, ak_hash_text(source->required[i] ? "required" : ""));
@@ -348,7 +350,7 @@ static akin_status choose_format(const ak_reader **out, const char *path, akin_e
     if (*out)
         return AKIN_OK;
     return ak_fail_at(error, AKIN_ERR_UNSUPPORTED, path, 0,
-                      "the name must end in .jsonl, .csv or .tsv (or one of them and .gz) to tell "
+                      "the name must end in .jsonl, .csv, .tsv or .txt (or one of them and .gz) to tell "
                       "the format");
 }
 
@@ -361,9 +363,32 @@ static akin_status set_name(ak_source *source, int field, const char *given, con
     return source->name[field] ? AKIN_OK : ak_fail_memory(error);
 }
 
+/* Without a header columns are named by their numbers, from 1; which is which must be said but for
+   the two objects of a pair. */
+static akin_status set_numbers(ak_source *source, const akin_fields *f, akin_error *error)
+{
+    bool pairs = source->kind == AKIN_PAIRS;
+    if (!source->format->columns)
+        return ak_fail_at(error, AKIN_ERR_ARGUMENT, source->path, 0,
+                          "\"no_header\" is for .csv and .tsv files");
+    if (!pairs && (!f->object || !f->group))
+        return ak_fail_at(error, AKIN_ERR_ARGUMENT, source->path, 0,
+                          "without a header \"object\" and \"group\" must be numbers of columns, "
+                          "from 1");
+    AK_TRY(set_name(source, AK_A, pairs ? f->a : f->object, "1", true, error));
+    AK_TRY(set_name(source, AK_B, pairs ? f->b : f->group, "2", true, error));
+    if (pairs && f->score)
+        AK_TRY(set_name(source, AK_SCORE, f->score, NULL, true, error));
+    return pairs && f->subgroup ? set_name(source, AK_SUBGROUP, f->subgroup, NULL, true, error)
+                                : AKIN_OK;
+}
+
 static akin_status set_names(ak_source *source, const akin_fields *fields, akin_error *error)
 {
     const akin_fields none = {0}, *f = fields ? fields : &none;
+    source->header = source->format->columns && !f->no_header;
+    if (f->no_header)
+        return set_numbers(source, f, error);
     if (source->kind == AKIN_PAIRS) {
         AK_TRY(set_name(source, AK_A, f->a, "a", true, error));
         AK_TRY(set_name(source, AK_B, f->b, "b", true, error));
@@ -452,6 +477,7 @@ static akin_status fill_plain(ak_source *source, const ak_reader *format,
     source->format = format;
     if (!format)
         AK_TRY(choose_format(&source->format, source->path, error));
+    source->header = source->format->columns;
     for (int i = 0; i < AK_FIELDS; i++)
         if (names[i])
             AK_TRY(set_name(source, i, NULL, names[i], false, error));
@@ -484,6 +510,8 @@ akin_status ak_dataset_open_file(akin_dataset **out, const char *path, akin_samp
                                            source_label, NULL};
     *out = NULL;
     ak_source *source;
+    if (path && ak_path_what(path) == AK_PATH_FOLDER)
+        return ak_dataset_open_texts(out, path, kind, fields, error);
     AK_TRY(ak_source_begin(&source, path, NULL, kind, fields, cache_folder, error));
     akin_status status = map_source(source, error);
     if (!status)

@@ -25,7 +25,8 @@ typedef struct ak_source {
     int64_t *offset; /* of a record's first byte, count + 1 with a header */
     int64_t count, capacity;
 
-    const char **column; /* CSV, TSV: names in the header, NULL after the last */
+    bool header;         /* the first record names the columns */
+    const char **column; /* CSV, TSV: names in the header, or numbers; NULL after the last */
     int64_t columns;
     int64_t place[AK_FIELDS]; /* the field's column, -1: absent */
 
@@ -42,14 +43,14 @@ typedef struct ak_source {
 /* One format: a file of this folder and a row in source.c's table. */
 struct ak_reader {
     const char *suffix;
-    bool header;           /* the first record names the columns */
+    bool columns;          /* its records are columns, which a first one may name */
     bool spaces_are_blank; /* a line of white space holds no record */
     bool keeps_blank;      /* every line holds one */
     /* Where the record that starts at `text` ends: its line end or `end`. NULL: it cannot be told,
      *problem says why and *where is the byte it is about. */
     const char *(*record_end)(const char *text, const char *end, const char **problem,
                               const char **where);
-    /* Reads the header; called with offset[0] at it. May be NULL. */
+    /* Reads the header, or the first record; called with offset[0] at it. May be NULL. */
     akin_status (*open)(ak_source *source, akin_error *error);
     /* Values of the named fields, AK_NULL where the record has none. */
     akin_status (*fields)(ak_source *source, int64_t index, akin_arena *arena, ak_value *found,
@@ -62,7 +63,7 @@ struct ak_reader {
                            akin_error *error);
 };
 
-extern const ak_reader ak_reader_jsonl, ak_reader_csv, ak_reader_tsv;
+extern const ak_reader ak_reader_jsonl, ak_reader_csv, ak_reader_tsv, ak_reader_fasttext;
 
 /* The format that a file's name tells, NULL if none. */
 const ak_reader *ak_source_format(const char *path);

@@ -133,15 +133,19 @@ static akin_status begin(file_stream *s, bool open, akin_error *error)
         AK_TRY(fill(s, error));
     if (s->end - s->start >= 3 && !memcmp(s->window + s->start, "\xef\xbb\xbf", 3))
         s->start += 3;
-    if (!s->source->format->header)
+    const ak_reader *format = s->source->format;
+    if (!format->columns)
+        return open && format->open ? format->open(s->source, error) : AKIN_OK;
+    if (!s->source->header && !open)
         return AKIN_OK;
     AK_TRY(find_sample(s, &text, &stop, error));
     if (!text)
         return ak_fail_at(error, AKIN_ERR_FORMAT, s->source->path, 0, "holds no samples");
     show_record(s, text, stop);
     if (open)
-        AK_TRY(s->source->format->open(s->source, error));
-    pass_record(s, text, stop);
+        AK_TRY(format->open(s->source, error));
+    if (s->source->header)
+        pass_record(s, text, stop);
     return AKIN_OK;
 }
 

@@ -27,7 +27,7 @@ static akin_status whole(ak_source *source, int64_t index, akin_arena *arena, ak
 }
 
 const ak_reader ak_reader_tsv = {.suffix = ".tsv",
-                                 .header = true,
+                                 .columns = true,
                                  .record_end = ak_line_end,
                                  .open = open_header,
                                  .fields = fields,

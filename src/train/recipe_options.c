@@ -23,6 +23,8 @@ const akin_option ak_field_rows[] = {
     {.name = FIELD(subgroup), .help = "pairs: pairs of other subgroups are negatives"},
     {.name = FIELD(object), .help = "groups: the object; without it the whole record"},
     {.name = FIELD(group), .help = "groups: the label"},
+    {.name = "no_header", .offset = offsetof(akin_fields, no_header), .type = AKIN_OPTION_BOOL,
+     .default_text = "false", .help = "CSV, TSV: columns are named by number, from 1"},
     {NULL}};
 
 #define BATCH(member) #member, .offset = offsetof(ak_batch_options, member)
