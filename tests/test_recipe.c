@@ -438,7 +438,9 @@ static akin_status open_again(akin_error *error)
 static void test_without_memory(void **state)
 {
     (void)state;
-    write_text("r.yaml", GOOD "head: {dropout: 0.1}\nloss: {scale: 3}\nmetrics: [recall@5]\n");
+    write_text("r.yaml", GOOD "head: {dropout: 0.1}\nloss: {scale: 3}\nmetrics: [recall@5]\n"
+                            "optimizer: {groups: [{match: 'head/*', lr_factor: 2}]}\n"
+                            "train: {checkpoint: {keep: 2}, early_stopping: {patience: 4}}\n");
     ak_memory_fail_at(0);
     assert_ok(open_again(told));
     int64_t count = ak_memory_fail_at(0);

@@ -423,8 +423,13 @@ static void test_without_memory(void **state)
     trainer.log_folder = test_path("log");
     trainer.tensorboard = trainer.profile = true;
     trainer.average = 0.9;
+    const akin_parameter_group group = {"head/*", 0.5, 0};
+    akin_optimizer_options options = akin_optimizer_defaults(AKIN_ADAM);
+    options.groups = &group;
+    options.group_count = 1;
     for (int i = 0; i < 2; i++) {
-        plan p = {.lr = 0.01,
+        plan p = {.options = i ? NULL : &options,
+                  .lr = 0.01,
                   .workers = i,
                   .uncached = i == 1,
                   .second = i ? "{dim: 2}" : NULL,
