@@ -332,6 +332,44 @@ static void test_parts(void **state)
     check_part(&options, 0, (const char *[]){NULL});
 }
 
+/* Only A and B are trained; at first the sums are exactly the base; gradients by differences. */
+static void test_lora(void **state)
+{
+    (void)state;
+    ak_bert_train_options options = everything;
+    options.lora_rank = 3;
+    options.lora_alpha = 6;
+    options.lora_targets = "*.query.weight,*.output.dense.weight";
+    scene s = make_scene(&options, AK_GELU), plain = make_scene(&everything, AK_GELU);
+    assert_int_equal(ak_parameters_count(s.parameters), 3 * 2 * TINY_LAYERS);
+    assert_true(ak_bert_train_is_base(s.bert));
+    assert_true(weighted_sum(&s, &texts, AK_POOLING_MEAN, false) ==
+                weighted_sum(&plain, &texts, AK_POOLING_MEAN, false));
+    float *values = ak_parameters_values(s.parameters);
+    for (int64_t i = 0; i < ak_parameters_size(s.parameters); i++)
+        values[i] += 0.1f * weight_of(i);
+    assert_false(ak_bert_train_is_base(s.bert));
+    weighted_sum(&s, &texts, AK_POOLING_MEAN, true);
+    for (int i = 0; i < ak_parameters_count(s.parameters); i++) {
+        akin_parameter *p = akin_parameters_get(s.parameters, i);
+        double sums[2], slope = 0;
+        for (int side = 0; side < 2; side++) {
+            for (int64_t j = 0; j < p->rows * p->columns; j++)
+                p->value[j] += (side ? -8e-3f : 4e-3f) * weight_of(j + i);
+            sums[side] = weighted_sum(&s, &texts, AK_POOLING_MEAN, false);
+        }
+        for (int64_t j = 0; j < p->rows * p->columns; j++) {
+            p->value[j] += 4e-3f * weight_of(j + i);
+            slope += (double)p->grad[j] * (double)weight_of(j + i);
+        }
+        double difference = (sums[0] - sums[1]) / 8e-3;
+        if (fabs(difference - slope) > 0.02 * (fabs(slope) + 1))
+            fail_msg("%s: slope %g, difference %g", p->name, slope, difference);
+    }
+    drop_scene(&s);
+    drop_scene(&plain);
+}
+
 /* What a stem gives can stand for the layers below, to the bit; and it is really used. */
 static void test_stems(void **state)
 {
@@ -520,6 +558,7 @@ int main(void)
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_learning_rates),
         cmocka_unit_test(test_stems),
+        cmocka_unit_test(test_lora),
         cmocka_unit_test(test_forward_as_served),
         cmocka_unit_test(test_smallest_batches),
         cmocka_unit_test(test_other_checkpoints),

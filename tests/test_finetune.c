@@ -168,6 +168,7 @@ static void test_options_and_modules(void **state)
         ", train_embeddings: true, dropout: 0",
         ", trainable_layers: 1",
         ", freeze: '*.bias,*LayerNorm*', recompute: true, layer_decay: 0.9, lr_factor: 2",
+        ", lora_rank: 4, lora_targets: '*.weight', lr_factor: 20",
         ", precision: bf16",
     };
     const tiny_options all = {.seed = 3, .dense = true, .normalize = true};
@@ -178,7 +179,7 @@ static void test_options_and_modules(void **state)
         assert_ok(train(&model, write_recipe(extras[i], "1e-3", ", epochs: 2"), (plan){0}, &summary,
                         told));
         assert_true(summary.best_epoch > 0);
-        if (i < 3) /* bf16 rounds in another order when it serves */
+        if (i < 4) /* bf16 rounds in another order when it serves */
             check_saved(model, scratch_path("tuned"));
         akin_model_free(model);
     }

@@ -88,9 +88,9 @@ typedef struct ak_stems {
 akin_status ak_stems_collect(ak_stems **out, const akin_model *model, const ak_contents *contents,
                              akin_error *error);
 void ak_stems_free(ak_stems *stems); /* accepts NULL */
-/* Gives the rows of contents content[0 .. n) to `batch`, which the encoder's collate made of them and
-   which lives as long as the arena. keys: as in ak_contents. stems NULL, or the encoder has no stem:
-   nothing is done. Threads: yes. */
+/* Gives the rows of contents content[0 .. n) to `batch`, which the encoder's collate made of them
+   and which lives as long as the arena. keys: as in ak_contents. stems NULL, or the encoder has no
+   stem: nothing is done. Threads: yes. */
 akin_status ak_stems_give(const ak_stems *stems, int encoder, const ak_hash *keys,
                           const int64_t *content, int64_t n, void *batch, akin_arena *arena,
                           akin_error *error);

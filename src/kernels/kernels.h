@@ -77,8 +77,8 @@ void ak_attention(const float *q, const float *k, const float *v, int64_t ld, in
                   int64_t head_dim, float scale, const float *position, float *out, int64_t ldo,
                   float *scratch);
 
-/* Which attention weights are dropped while training: key j of query i where a hash of j and bits[i]
-   is below `threshold`; the others are multiplied by `scale`. */
+/* Which attention weights are dropped while training: key j of query i where a hash of j and
+   bits[i] is below `threshold`; the others are multiplied by `scale`. */
 typedef struct ak_drop {
     const uint64_t *bits; /* per query */
     uint32_t threshold;   /* the probability times 2^32 */
@@ -120,8 +120,8 @@ void ak_drop_row(const float *x, float *y, int64_t d, uint64_t bits, uint32_t th
    In place (y == x or y == residual) is allowed. */
 void ak_layer_norm(const float *x, const float *residual, const float *gain, const float *shift,
                    float eps, int64_t n, int64_t d, float *y);
-/* The same while training; normal = (x + residual - mean) / deviation and factors[i] = 1 / deviation
-   are what backward reads. */
+/* The same while training; normal = (x + residual - mean) / deviation and factors[i] =
+   1 / deviation are what backward reads. */
 void ak_layer_norm_train(const float *x, const float *residual, const float *gain,
                          const float *shift, float eps, int64_t n, int64_t d, float *normal,
                          float *factors, float *y);

@@ -58,11 +58,14 @@ akin_status ak_bert_forward(const ak_bert *bert, const ak_tokens *tokens, int po
 typedef struct ak_bert_train_options {
     bool tables;          /* train the tables of words, positions and types too */
     int layers;           /* the last so many layers are trained and nothing below; -1: all */
-    const char *freeze;   /* patterns (fnmatch) of tensors to leave alone, with commas; NULL: none */
+    const char *freeze;   /* patterns (fnmatch) of tensors to leave alone, with commas, or NULL */
     double dropout;       /* of hidden states and attention; -1: the config's */
     double lr_factor;     /* of every parameter, see akin_parameter */
     double layer_decay;   /* times lr_factor, once for every layer above */
-    bool recompute;       /* backward computes activations again: half the memory, a third more time */
+    int lora_rank;        /* 0: none; else matrices change by B A of this rank, see bert_lora.c */
+    double lora_alpha;    /* B A is multiplied by lora_alpha / lora_rank */
+    const char *lora_targets; /* patterns of the matrices, with commas */
+    bool recompute;       /* activations are computed again: half the memory, a third more time */
 } ak_bert_train_options;
 
 typedef struct ak_bert_train ak_bert_train;
@@ -77,8 +80,8 @@ akin_status ak_bert_train_create(ak_bert_train **out, const ak_bert_config *conf
 void ak_bert_train_start(ak_bert_train *bert);
 void ak_bert_train_free(ak_bert_train *bert);
 
-/* The stem: what lies below the lowest trained tensor, if that is a whole layer or more. Nothing in it
-   changes or is dropped, so that its output, `hidden` numbers a token, may be kept. */
+/* The stem: what lies below the lowest trained tensor, if that is a whole layer or more. Nothing in
+   it changes or is dropped, so that its output, `hidden` numbers a token, may be kept. */
 bool ak_bert_train_has_stem(const ak_bert_train *bert);
 /* rows: tokens x hidden, contiguous; what enters the first trained layer. */
 akin_status ak_bert_train_stem(const ak_bert_train *bert, const akin_pass *pass,
@@ -86,8 +89,8 @@ akin_status ak_bert_train_stem(const ak_bert_train *bert, const akin_pass *pass,
 /* The hash of the stem's weights. */
 ak_hash ak_bert_train_stem_hash(const ak_bert_train *bert);
 
-/* As ak_bert_forward; of a training pass *record is what backward needs, in the pass's arena, and NULL
-   of others. Threads: yes, while no values are changed. */
+/* As ak_bert_forward; of a training pass *record is what backward needs, in the pass's arena, and
+   NULL of others. Threads: yes, while no values are changed. */
 akin_status ak_bert_train_forward(const ak_bert_train *bert, const akin_pass *pass,
                                   const ak_tokens *tokens, int pooling, akin_matrix y,
                                   void **record, akin_error *error);
@@ -95,10 +98,14 @@ akin_status ak_bert_train_forward(const ak_bert_train *bert, const akin_pass *pa
 void ak_bert_train_backward(ak_bert_train *bert, const akin_pass *pass, const ak_tokens *tokens,
                             int pooling, void *record, akin_matrix dy);
 
+/* bert_lora.c: writes A and B of every matrix into `folder`, as PEFT reads them. */
+akin_status ak_bert_lora_save(const ak_bert_train *bert, const char *folder, akin_error *error);
+
 /* Are the values still the checkpoint's? */
 bool ak_bert_train_is_base(const ak_bert_train *bert);
-/* The checkpoint's tensors (others than a BERT's too, in its order) with the values of the parameters:
-   what a file of the tuned model holds. They live as long as *bert, the list as long as the arena. */
+/* The checkpoint's tensors (others than a BERT's too, in its order) with the values of the
+   parameters: what a file of the tuned model holds. They live as long as *bert, the list as long as
+   the arena. */
 akin_status ak_bert_train_tensors(const ak_bert_train *bert, akin_arena *arena, ak_tensor **tensors,
                                   int64_t *count, akin_error *error);
 

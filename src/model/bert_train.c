@@ -73,7 +73,8 @@ static akin_status find_weight(ak_bert_train *bert, int number, const char *pref
     ak_bert_weight *w = &bert->weights[number];
     w->rows = size_of(&bert->config, part->rows);
     w->columns = size_of(&bert->config, part->columns);
-    w->number = -1;
+    w->number = w->lora_a = w->lora_b = -1;
+    w->sum = NULL;
     w->name = layer < 0 ? ak_arena_format(bert->arena, "%s%s", prefix, part->name)
                         : ak_arena_format(bert->arena, "%sencoder.layer.%d.%s", prefix, layer,
                                           part->name);
@@ -148,7 +149,9 @@ static bool trained(const ak_bert_train *bert, int number, int layer)
     int lowest = o->layers < 0 ? -1 : bert->config.layers - o->layers;
     if (layer < lowest || (number < EMBED_GAIN && !o->tables))
         return false;
-    return !matches(o->freeze, bert->weights[number].name);
+    const ak_bert_weight *w = &bert->weights[number];
+    bool target = !o->lora_rank || (layer >= 0 && w->rows > 1 && matches(o->lora_targets, w->name));
+    return target && !matches(o->freeze, w->name);
 }
 
 /* Biases and what norms have are not pulled to zero. */
@@ -160,12 +163,16 @@ static bool decays(const ak_bert_weight *w)
 static akin_status add_parameter(ak_bert_train *bert, int number, int layer, akin_error *error)
 {
     ak_bert_weight *w = &bert->weights[number];
-    AK_TRY(akin_parameters_add(bert->parameters, &w->number, w->name, w->rows, w->columns,
-                               AKIN_INIT_ZERO, 0, decays(w), error));
     double factor = bert->options.lr_factor;
     for (int above = layer + 1; above < bert->config.layers; above++)
         factor *= bert->options.layer_decay;
-    akin_parameters_get(bert->parameters, w->number)->lr_factor = factor;
+    if (bert->options.lora_rank) {
+        AK_TRY(ak_bert_lora_add(bert, w, factor, error));
+    } else {
+        AK_TRY(akin_parameters_add(bert->parameters, &w->number, w->name, w->rows, w->columns,
+                                   AKIN_INIT_ZERO, 0, decays(w), error));
+        akin_parameters_get(bert->parameters, w->number)->lr_factor = factor;
+    }
     if (layer < 0)
         bert->embeddings = true;
     else if (layer < bert->first_layer)
@@ -222,6 +229,7 @@ akin_status ak_bert_train_create(ak_bert_train **out, const ak_bert_config *conf
     if (!bert)
         return ak_fail_memory(error);
     *bert = (ak_bert_train){.config = *config, .options = *options, .parameters = parameters};
+    pthread_mutex_init(&bert->lock, NULL);
     if (options->dropout >= 0)
         bert->config.hidden_dropout = bert->config.attention_dropout = options->dropout;
     akin_status status = open_bert(bert, ak_safetensors_path(weights), error);
@@ -249,6 +257,7 @@ void ak_bert_train_free(ak_bert_train *bert)
 {
     if (!bert)
         return;
+    pthread_mutex_destroy(&bert->lock);
     ak_safetensors_free(bert->mapping);
     ak_arena_free(bert->arena);
     ak_free(bert);
@@ -277,6 +286,7 @@ ak_hash ak_bert_train_stem_hash(const ak_bert_train *bert)
 
 bool ak_bert_train_is_base(const ak_bert_train *bert)
 {
+    ak_bert_lora_update(bert);
     for (int i = 0; i < bert->count; i++) {
         const ak_bert_weight *w = &bert->weights[i];
         if (w->value != w->base &&
@@ -289,6 +299,7 @@ bool ak_bert_train_is_base(const ak_bert_train *bert)
 akin_status ak_bert_train_tensors(const ak_bert_train *bert, akin_arena *arena, ak_tensor **tensors,
                                   int64_t *count, akin_error *error)
 {
+    ak_bert_lora_update(bert);
     *count = ak_safetensors_count(bert->mapping);
     *tensors = ak_arena_new(arena, ak_tensor, *count);
     if (!*tensors)
@@ -297,7 +308,8 @@ akin_status ak_bert_train_tensors(const ak_bert_train *bert, akin_arena *arena, 
         ak_tensor *tensor = *tensors + i;
         *tensor = *ak_safetensors_at(bert->mapping, i);
         for (int w = 0; w < bert->count; w++)
-            if (bert->weights[w].number >= 0 && !strcmp(bert->weights[w].name, tensor->name))
+            if (bert->weights[w].value != bert->weights[w].base &&
+                strcmp(bert->weights[w].name, tensor->name) == 0)
                 ak_tensor_replace(tensor, bert->weights[w].value);
     }
     return AKIN_OK;

@@ -6,6 +6,8 @@
 #include "model/bert_internal.h"
 #include "nn/nn.h"
 
+#include <pthread.h>
+
 /* The tensors before the layers, and those of a layer. The three projections stand together, so
    that they are one product where all of them are trained. */
 enum { WORDS, PLACES, TYPES, EMBED_GAIN, EMBED_SHIFT, TABLE_TENSORS };
@@ -34,7 +36,9 @@ typedef struct ak_bert_weight {
     const float *value; /* in the parameters, or where the checkpoint is mapped */
     const float *base;  /* the checkpoint's */
     int64_t rows, columns;
-    int number; /* of its parameter; -1: frozen */
+    int number;         /* of its parameter; -1: frozen, or LoRA's: */
+    int lora_a, lora_b; /* parameters of bert_lora.c; -1: none */
+    float *sum;         /* LoRA's, what `value` is; NULL: none */
 } ak_bert_weight;
 
 struct ak_bert_train {
@@ -45,8 +49,10 @@ struct ak_bert_train {
     akin_parameters *parameters;
     ak_bert_weight *weights; /* TABLE_TENSORS, then LAYER_TENSORS for each layer */
     int count;
-    int first_layer; /* the lowest one with a trained tensor; config.layers: none */
-    bool embeddings; /* a tensor before the layers is trained */
+    int first_layer;      /* the lowest one with a trained tensor; config.layers: none */
+    pthread_mutex_t lock; /* of the sums */
+    ak_hash factors;      /* that the sums were made from */
+    bool embeddings;      /* a tensor before the layers is trained */
 };
 
 static inline const ak_bert_weight *ak_bert_layer_weights(const ak_bert_train *bert, int layer)
@@ -80,6 +86,7 @@ typedef struct ak_bert_record {
     float *x, *z;            /* t x d: the hidden state; a product */
     float *slope, *dropped;  /* t x d: the gradient of x; the same after dropout */
     float *wide, *dwide;     /* t x w */
+    float *dweight;          /* the gradient of a sum of bert_lora.c */
     float *dqkv;             /* t x 3 d */
     float *scratch;          /* threads x scratch_size: attention's */
     int64_t scratch_size;
@@ -116,6 +123,15 @@ static inline int64_t ak_bert_bits_size(const ak_bert_record *record)
 }
 const uint64_t *ak_bert_drop_bits(const ak_bert_run *run, const ak_bert_drop *drop, int64_t text,
                                   int64_t head, float *scratch);
+
+/* ---- bert_lora.c ---- */
+
+akin_status ak_bert_lora_add(ak_bert_train *bert, ak_bert_weight *w, double lr_factor,
+                             akin_error *error);
+/* Makes the sums again if their parameters changed. Threads: yes, while nobody changes them. */
+void ak_bert_lora_update(const ak_bert_train *bert);
+/* grad: of the sum; adds to those of the parameters. */
+void ak_bert_lora_gradient(const ak_bert_train *bert, const ak_bert_weight *w, const float *grad);
 
 /* The hidden state run->record->x goes through the layer. */
 void ak_bert_train_layer(const ak_bert_run *run, int layer);

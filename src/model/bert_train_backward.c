@@ -24,10 +24,13 @@ static akin_matrix rows_of(const ak_bert_run *run, float *data, int64_t columns)
 static void weight_gradient(const ak_bert_run *run, const ak_bert_weight *w, int64_t rows,
                             const float *dy, int64_t ldy, const float *x)
 {
-    float *grad = ak_bert_gradient(run->bert, w);
-    if (grad)
-        ak_gemm(run->pass->precision, AK_TRANSPOSED, AK_PLAIN, rows, w->columns,
-                run->record->tokens, 1, dy, ldy, x, w->columns, 1, grad, w->columns);
+    float *grad = w->sum ? run->record->dweight : ak_bert_gradient(run->bert, w);
+    if (!grad)
+        return;
+    ak_gemm(run->pass->precision, AK_TRANSPOSED, AK_PLAIN, rows, w->columns, run->record->tokens, 1,
+            dy, ldy, x, w->columns, w->sum ? 0 : 1, grad, w->columns);
+    if (w->sum)
+        ak_bert_lora_gradient(run->bert, w, grad);
 }
 
 static void bias_gradient(const ak_bert_run *run, const ak_bert_weight *bias, akin_matrix dy)

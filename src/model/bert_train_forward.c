@@ -82,6 +82,8 @@ static void plan_record(plan *p, const ak_bert_train *bert, ak_bert_record *r, b
     r->dropped = c->hidden_dropout > 0 ? take(p, t * d) : r->slope;
     r->dwide = take(p, t * c->intermediate);
     r->dqkv = take(p, t * 3 * d);
+    if (bert->options.lora_rank)
+        r->dweight = take(p, d * (c->intermediate > d ? c->intermediate : d));
 }
 
 /* Batches differ in size: an arena that is asked for powers of two does not grow with each larger
@@ -372,6 +374,7 @@ akin_status ak_bert_train_forward(const ak_bert_train *bert, const akin_pass *pa
 {
     int64_t longest;
     *record = NULL;
+    ak_bert_lora_update(bert);
     AK_TRY(ak_bert_check_tokens(&bert->config, tokens, &longest, error));
     if (tokens->texts == 0)
         return AKIN_OK;

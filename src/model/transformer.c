@@ -17,8 +17,9 @@ typedef struct transformer_options {
     const char *field, *prompt, *prompt_name;
     bool trainable, train_embeddings, recompute;
     int64_t trainable_layers;
-    const char *freeze;
-    double dropout, lr_factor, layer_decay;
+    int64_t lora_rank;
+    const char *freeze, *lora_targets;
+    double dropout, lr_factor, layer_decay, lora_alpha;
 } transformer_options;
 
 #define ROW(member, type, otherwise, help)                                                         \
@@ -46,6 +47,13 @@ static const akin_option options[] = {
     {ROW(layer_decay, AKIN_OPTION_FLOAT, "1",
          "trainable: times the learning rate, once for every layer above"),
      .maximum = 1},
+    {ROW(lora_rank, AKIN_OPTION_INT, "0",
+         "trainable: matrices change by products of this rank, and nothing else does; 0: without"),
+     .maximum = 1024},
+    {ROW(lora_alpha, AKIN_OPTION_FLOAT, "16", "the products are multiplied by this over the rank"),
+     .maximum = 1e6},
+    {ROW(lora_targets, AKIN_OPTION_STRING, "*.query.weight,*.value.weight",
+         "patterns of the matrices' names")},
     {ROW(recompute, AKIN_OPTION_BOOL, "false",
          "trainable: less memory and more time, activations are computed again")},
     {NULL}};
@@ -147,7 +155,8 @@ static akin_status load_frozen(transformer *t, akin_error *error)
     return load_bert(t, error);
 }
 
-static akin_status load_trainable(transformer *t, const transformer_options *o, akin_error *error)
+static akin_status load_trainable(transformer *t, const transformer_options *o, uint64_t seed,
+                                  akin_error *error)
 {
     const ak_bert_train_options chosen = {.tables = o->train_embeddings,
                                           .layers = (int)o->trainable_layers,
@@ -155,8 +164,11 @@ static akin_status load_trainable(transformer *t, const transformer_options *o, 
                                           .dropout = o->dropout,
                                           .lr_factor = o->lr_factor,
                                           .layer_decay = o->layer_decay,
+                                          .lora_rank = (int)o->lora_rank,
+                                          .lora_alpha = o->lora_alpha,
+                                          .lora_targets = o->lora_targets,
                                           .recompute = o->recompute};
-    return ak_transformer_train_create(&t->train, &t->folder, &chosen, error);
+    return ak_transformer_train_create(&t->train, &t->folder, &chosen, seed, error);
 }
 
 static akin_status load_tokenizer(transformer *t, akin_error *error)
@@ -213,7 +225,8 @@ static akin_status open_folder(transformer *t, const transformer_options *o, con
                        (int)t->max_length, (long long)t->folder.bert.positions, folder);
     AK_TRY(load_tokenizer(t, error));
     AK_TRY(measure_prompt(t, error));
-    return trainable ? load_trainable(t, o, error) : load_frozen(t, error);
+    uint64_t seed = place->context ? place->context->seed : 0;
+    return trainable ? load_trainable(t, o, seed, error) : load_frozen(t, error);
 }
 
 static akin_status open_transformer(void **self, const transformer_options *o, const char *folder,

@@ -13,6 +13,7 @@ struct ak_transformer_train {
     const ak_sentence_folder *folder;
     akin_parameters *parameters;
     ak_bert_train *bert;
+    bool adapter;         /* it is trained by bert_lora.c */
     ak_safetensors *file; /* BERT's */
     dense dense[AK_MAX_DENSE];
 };
@@ -87,7 +88,7 @@ static akin_status start_dense(const ak_transformer_train *train, const dense *d
 }
 
 static akin_status open_all(ak_transformer_train *train, const ak_bert_train_options *options,
-                            akin_error *error)
+                            uint64_t seed, akin_error *error)
 {
     const ak_sentence_folder *folder = train->folder;
     AK_TRY(akin_parameters_create(&train->parameters, error));
@@ -102,7 +103,7 @@ static akin_status open_all(ak_transformer_train *train, const ak_bert_train_opt
             "%s: \"trainable\" is true, but nothing is left to train: see \"freeze\" and "
             "\"trainable_layers\"",
             folder->transformer);
-    AK_TRY(akin_parameters_seal(train->parameters, 0, error));
+    AK_TRY(akin_parameters_seal(train->parameters, seed, error));
     ak_bert_train_start(train->bert);
     for (int i = 0; i < folder->dense_count; i++)
         AK_TRY(start_dense(train, &train->dense[i], error));
@@ -111,14 +112,16 @@ static akin_status open_all(ak_transformer_train *train, const ak_bert_train_opt
 
 akin_status ak_transformer_train_create(ak_transformer_train **out,
                                         const ak_sentence_folder *folder,
-                                        const ak_bert_train_options *options, akin_error *error)
+                                        const ak_bert_train_options *options, uint64_t seed,
+                                        akin_error *error)
 {
     *out = NULL;
     ak_transformer_train *train = ak_calloc(1, sizeof *train);
     if (!train)
         return ak_fail_memory(error);
     train->folder = folder;
-    akin_status status = open_all(train, options, error);
+    train->adapter = options->lora_rank > 0;
+    akin_status status = open_all(train, options, seed, error);
     if (status) {
         ak_transformer_train_free(train);
         return status;
@@ -326,6 +329,20 @@ static akin_status save_module(const ak_transformer_train *train, int module, ak
     return status;
 }
 
+/* The weights hold the sums already; lora/ is for whoever wants to carry the difference alone. */
+static akin_status save_adapter(const ak_transformer_train *train, const char *folder,
+                                akin_error *error)
+{
+    if (!train->adapter)
+        return AKIN_OK;
+    char *place = ak_path_join(folder, "lora");
+    if (!place)
+        return ak_fail_memory(error);
+    akin_status status = ak_bert_lora_save(train->bert, place, error);
+    ak_free(place);
+    return status;
+}
+
 akin_status ak_transformer_train_save(const ak_transformer_train *train, const char *folder,
                                       akin_error *error)
 {
@@ -334,6 +351,8 @@ akin_status ak_transformer_train_save(const ak_transformer_train *train, const c
     akin_status status = AKIN_OK;
     for (int i = -1; i < train->folder->dense_count && !status; i++)
         status = save_module(train, i, arena, folder, error);
+    if (!status)
+        status = save_adapter(train, folder, error);
     ak_arena_free(arena);
     return status;
 }

@@ -8,11 +8,13 @@
 
 typedef struct ak_transformer_train ak_transformer_train;
 
-/* `folder` must outlive *out. Parameters are named as in the files; a Dense module's have its
+/* `folder` must outlive *out. seed: of what LoRA draws.
+   Parameters are named as in the files; a Dense module's have its
    folder's name before them ("2_Dense/linear.weight"). */
 akin_status ak_transformer_train_create(ak_transformer_train **out,
                                         const ak_sentence_folder *folder,
-                                        const ak_bert_train_options *options, akin_error *error);
+                                        const ak_bert_train_options *options, uint64_t seed,
+                                        akin_error *error);
 void ak_transformer_train_free(ak_transformer_train *train);
 akin_parameters *ak_transformer_train_parameters(ak_transformer_train *train);
 
