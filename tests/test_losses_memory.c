@@ -334,6 +334,32 @@ static void losses_against_a_memory_are_the_reference(void **state)
     }
 }
 
+/* Hard negatives repeat an a: their rows say nothing, whatever is in them. */
+static void repeated_anchors_have_no_rows(void **state)
+{
+    (void)state;
+    const setting *s = &settings[5];
+    make_scene(false);
+    score[N - 2] = score[N - 1] = 0;
+    akin_loss *loss = open_loss(s->type, s->options);
+    akin_pass pass = {.size = sizeof pass, .arena = arena, .training = true};
+    akin_labels labels = labels_of(s);
+    akin_memory memory = memory_of(s);
+    akin_matrix at = floats(x, 2 * N), dx[2];
+    double value[2];
+    for (int i = 0; i < 2; i++) {
+        labels.repeated = 2 * i;
+        dx[i] = floats(x, 2 * N);
+        assert_int_equal(loss->type->compute_memory(loss->self, &pass, &labels, at, &memory, dx[i],
+                                                    &value[i], &error),
+                         AKIN_OK);
+    }
+    check_near(value[1], value[0], 1e-12, "value");
+    for (int64_t k = 0; k < 2 * N * D; k++)
+        check_near(dx[1].data[k], dx[0].data[k], 1e-6, "gradient");
+    akin_loss_free(loss);
+}
+
 static void threads_do_not_show(void **state)
 {
     (void)state;
@@ -537,6 +563,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(losses_against_a_memory_are_the_reference, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(repeated_anchors_have_no_rows, set_up, tear_down),
         cmocka_unit_test_setup_teardown(threads_do_not_show, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_memory_without_positives_is_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(memories_fill_from_step_0_and_contribute_from_the_start,

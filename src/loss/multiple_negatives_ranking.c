@@ -6,9 +6,8 @@
    J_i holds i and every other b of the batch, those of pairs of score <= .5 too, but no known
    positive of a_i, no equal content, and none of i's own subgroup where subgroups are given, unless
    a pair of the batch says by a score <= .5 that a_i and b_j are not alike. `symmetric`: the mean
-   of that and of the same with the b's asking for their a (an a that hard negatives repeat is asked for
-   once). Quaterion's scale of 20 acts as 10 here:
-   its similarities are (1 + s) / 2. */
+   of that and of the same with the b's asking for their a (an a that hard negatives repeat is asked
+   for once). Quaterion's scale of 20 acts as 10 here: its similarities are (1 + s) / 2. */
 #include "loss/entropy.h"
 #include "loss/loss.h"
 #include "loss/memory.h"
@@ -140,14 +139,15 @@ static void memory_row(void *user, int64_t i, float *s)
     ak_scale((float)(weight * m->scale / sum), s, n);
 }
 
-/* d value / d s_ii goes to both objects of the pair; the memory's share is in drows already. */
-static void add_own(const memory_rows *m, int64_t n, akin_matrix drows)
+/* d value / d s_ii goes to both objects of the pair; the memory's share is in the first r rows of
+   drows already, and no other row has one. */
+static void add_own(const memory_rows *m, int64_t r, int64_t n, akin_matrix drows)
 {
-    for (int64_t i = 0; i < n; i++) {
+    ak_matrix_zero(ak_matrix_rows(drows, r, 2 * n - r));
+    for (int64_t i = 0; i < r; i++) {
         const float *a = m->rows.data + i * m->rows.stride, *b = a + n * m->rows.stride;
         float *da = drows.data + i * drows.stride, *db = da + n * drows.stride;
         ak_add_scaled(m->own[i], b, da, drows.columns);
-        memset(db, 0, (size_t)drows.columns * sizeof *db);
         ak_add_scaled(m->own[i], a, db, drows.columns);
     }
 }
@@ -157,7 +157,7 @@ static akin_status compute_memory(void *self, const akin_pass *pass, const akin_
                                   double *value, akin_error *error)
 {
     const options *o = self;
-    int64_t n = labels->count;
+    int64_t n = labels->count, r = n - labels->repeated;
     ak_space space;
     ak_exclusions exclusions;
     float *weight = ak_arena_new(pass->arena, float, n);
@@ -174,19 +174,19 @@ static akin_status compute_memory(void *self, const akin_pass *pass, const akin_
         return ak_loss_nothing(&space, dx, value);
     AK_TRY(ak_exclude_memory(&exclusions, labels, memory, pass->arena, error));
     m.rows = space.rows;
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < r; i++)
         m.own[i] = ak_dot(m.rows.data + i * m.rows.stride, m.rows.data + (n + i) * m.rows.stride,
                           x.columns);
     akin_matrix drows = dx.data ? ak_space_gradient(&space, dx) : dx;
     if (dx.data && !drows.data)
         return ak_fail_memory(error);
-    AK_TRY(ak_memory_products(&space, n, memory, memory_row, &m, 1, drows, error));
+    AK_TRY(ak_memory_products(&space, r, memory, memory_row, &m, 1, drows, error));
     *value = 0;
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < r; i++)
         *value += m.values[i];
     if (!dx.data)
         return AKIN_OK;
-    add_own(&m, n, drows);
+    add_own(&m, r, n, drows);
     ak_space_finish(&space, drows, dx);
     return AKIN_OK;
 }
