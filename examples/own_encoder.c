@@ -83,12 +83,6 @@ static int64_t dim(const void *self)
     return akin_encoder_dim(((const description *)self)->text) + 1;
 }
 
-static bool trainable(const void *self)
-{
-    (void)self;
-    return false; /* its weights are not updated: its outputs are cached */
-}
-
 /* Two objects with one key have one vector. */
 static akin_status key(const void *self, akin_object object, akin_hash *out, akin_error *error)
 {
@@ -143,8 +137,7 @@ static const akin_encoder_class description_class = {
     .load = load,
     .save = save,
     .free = destroy,
-    .dim = dim,
-    .trainable = trainable,
+    .dim = dim, /* no .trainable: frozen, so that outputs are cached */
     .key = key,
     .fingerprint = fingerprint,
     .collate = collate,
