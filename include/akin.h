@@ -245,20 +245,23 @@ AKIN_API int64_t akin_dataset_count(const akin_dataset *dataset);
 AKIN_API akin_status akin_dataset_get(const akin_dataset *dataset, int64_t index,
                                       akin_arena *arena, akin_sample *sample, akin_error *error);
 
-/* Several data sets of one kind as one; they must outlive it. A group or subgroup of one is the same
-   as that of another with the same label, and known positives are those of all. weights[i] says how
-   often an epoch of a shuffling loader draws the samples of sets[i] (0.5: half of them, others in
-   every epoch); NULL: each once. A split keeps the weights; validation goes through each once. */
+/* Several data sets of one kind as one; they must outlive it. A group or subgroup of one is the
+   same as that of another with the same label, and known positives are those of all. weights[i]
+   says how often an epoch of a shuffling loader draws the samples of sets[i] (0.5: half of them,
+   others in every epoch); NULL: each once. A split keeps the weights; validation goes through
+   each once. */
 AKIN_API akin_status akin_dataset_mix(akin_dataset **out, const akin_dataset *const *sets,
                                       const double *weights, int count, akin_error *error);
 
-/* A stream of the user's own: samples that come one after the other, more than one wants to count. */
+/* A stream of the user's own: samples that come one after the other, more than one wants to
+   count. */
 typedef struct akin_stream_class {
     size_t size;
     const char *name; /* what messages call it */
     akin_sample_kind kind;
-    /* To the first sample of a pass (0, 1, ...), the first one too. A resumed run relies on its giving
-       the same samples again. NULL: the stream can be read once, and training ends with it. */
+    /* To the first sample of a pass (0, 1, ...), the first one too. A resumed run relies on its
+       giving the same samples again. NULL: the stream can be read once, and training ends with
+       it. */
     akin_status (*rewind)(void *self, int64_t pass, akin_error *error);
     /* The next sample, or *end. Called by one thread at a time, not always the same. The bytes must
        live until the next call, or come from the arena. */
@@ -271,8 +274,8 @@ typedef struct akin_stream akin_stream;
 
 AKIN_API akin_status akin_stream_create(akin_stream **out, const akin_stream_class *type,
                                         void *self, akin_error *error);
-/* What akin_dataset_open opens, read as it comes and never kept; also a pipe of such a name, or "-":
-   JSONL from standard input. A pipe can be read once. */
+/* What akin_dataset_open opens but folders, read as it comes and never kept; also a pipe of such
+   a name, or "-": JSONL from standard input. A pipe can be read once. */
 AKIN_API akin_status akin_stream_open(akin_stream **out, const char *path, akin_sample_kind kind,
                                       const akin_fields *fields, akin_error *error);
 AKIN_API void akin_stream_free(akin_stream *stream);
@@ -318,10 +321,11 @@ AKIN_API akin_status akin_pair_loader_create(akin_loader **out, const akin_datas
 AKIN_API akin_status akin_group_loader_create(akin_loader **out, const akin_dataset *dataset,
                                               const akin_loader_options *options,
                                               akin_error *error);
-/* Of either kind, as the stream is. Batches are shuffled by a buffer; what is not known of a stream is
-   done without: known positives are those of the batch, frozen encoders run in every step, a loss
-   with parameters for each group and a schedule that counts to the end of the run are refused (the
-   latter unless epoch_steps or max_steps say where that is). The stream must outlive the loader. */
+/* Of either kind, as the stream is. Batches are shuffled by a buffer; what is not known of a
+   stream is done without: known positives are those of the batch, frozen encoders run in every
+   step, a loss with parameters for each group and a schedule that counts to the end of the run
+   are refused (the latter unless epoch_steps or max_steps say where that is). The stream must
+   outlive the loader. */
 AKIN_API akin_status akin_stream_loader_create(akin_loader **out, akin_stream *stream,
                                                const akin_loader_options *options,
                                                akin_error *error);

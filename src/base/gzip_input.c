@@ -1,5 +1,5 @@
-/* Bytes of a file, a pipe or standard input, one after the other; gzip (RFC 1952) is unpacked as it is
-   read, by zlib's gzread, which tells packed from plain bytes by the first two. */
+/* Bytes of a file, a pipe or standard input, one after the other; gzip (RFC 1952) is unpacked as
+   it is read, by zlib's gzread, which tells packed from plain bytes by the first two. */
 #include "base/file.h"
 
 #include <errno.h>

@@ -101,9 +101,10 @@ typedef struct ak_table {
     int64_t *positives;
 } ak_table;
 
-/* Reads every sample once (several threads; the result does not depend on how many). Mixing given
-   and absent subgroups is an error. Interns by the rule's keys (NULL: the hash of the object's bytes); known
-   positives are the pairs with score > .5. Progress (may be NULL) is told on the calling thread. */
+/* Reads every sample once (several threads; the result does not depend on how many). Mixing
+   given and absent subgroups is an error. Interns by the rule's keys (NULL: the hash of the
+   object's bytes); known positives are the pairs with score > .5. Progress (may be NULL) is told
+   on the calling thread. */
 akin_status ak_table_build(ak_table **out, const akin_dataset *dataset, const ak_key_rule *rule,
                            ak_progress_function *progress, void *progress_user,
                            akin_error *error);
@@ -178,8 +179,8 @@ const char *ak_loader_sampler(const akin_loader *loader); /* JSON; "" when nothi
    the next prepare; no batch may be held across a prepare. */
 akin_status ak_loader_prepare(akin_loader *loader, const ak_table *table, bool read_objects,
                               ak_collate_function *collate, void *user, akin_error *error);
-/* For a loader of a stream, which has no table: contents and labels have numbers of the batch's own,
-   equal by the rule (NULL: the bytes), known positives are the batch's, `samples` are -1. */
+/* For a loader of a stream, which has no table: contents and labels have numbers of the batch's
+   own, equal by the rule (NULL: the bytes), known positives are the batch's, `samples` are -1. */
 akin_status ak_loader_prepare_stream(akin_loader *loader, const ak_key_rule *rule,
                                      ak_collate_function *collate, void *user, akin_error *error);
 bool ak_loader_is_stream(const akin_loader *loader);
@@ -187,8 +188,9 @@ bool ak_loader_is_stream(const akin_loader *loader);
 bool ak_loader_exhausted(const akin_loader *loader);
 /* Per epoch, once prepared. 0: not known, for it is a stream without epoch_steps. */
 int64_t ak_loader_batches(const akin_loader *loader);
-/* groups x count, -1 behind the last: the groups near to each, which the sampler "groups" puts into
-   the same batches from the next epoch on; another sampler is an error. `near` must outlive that. */
+/* groups x count, -1 behind the last: the groups near to each, which the sampler "groups" puts
+   into the same batches from the next epoch on; another sampler is an error. `near` must outlive
+   that. */
 akin_status ak_loader_set_near(akin_loader *loader, const int64_t *near, int64_t count,
                                akin_error *error);
 /* Samples that the epoch that was started drew and the sampler put into no batch. */

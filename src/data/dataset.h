@@ -10,7 +10,8 @@ typedef struct ak_dataset_extra {
     int64_t (*replaced)(const void *self); /* NULL: 0 */
     /* File and line of a sample, for messages. NULL: it has none. */
     void (*place)(const void *self, int64_t index, const char **file, int64_t *line);
-    /* The label of a sample of groups as it was written. NULL: it is the number that `get` gives. */
+    /* The label of a sample of groups as it was written. NULL: it is the number that `get`
+       gives. */
     akin_status (*label)(void *self, int64_t index, akin_arena *arena, ak_value *label,
                          akin_error *error);
     int64_t (*parts)(const void *self, const ak_data_part **parts); /* NULL: no mix */
@@ -31,8 +32,8 @@ akin_status ak_dataset_new(akin_dataset **out, const akin_dataset_class *type,
 akin_status ak_dataset_open_texts(akin_dataset **out, const char *path, akin_sample_kind kind,
                                   const akin_fields *fields, akin_error *error);
 
-/* A data set made of samples index[0..count) of `parent`, which must outlive it. Takes `index`, which
-   ascends and ak_free frees, on success only. */
+/* A data set made of samples index[0..count) of `parent`, which must outlive it. Takes `index`,
+   which ascends and ak_free frees, on success only. */
 akin_status ak_dataset_view(akin_dataset **out, const akin_dataset *parent, int64_t *index,
                             int64_t count, akin_error *error);
 

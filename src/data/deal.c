@@ -1,7 +1,8 @@
-/* Dealing: batches are a deck of cards that is shuffled whenever it has been gone through. A label
-   (group, subgroup) takes the next cards for its hands of samples, so that its hands go to different
-   batches and all batches get equally many, give or take one. A label that is being served when the
-   deck is shuffled takes the cards it has not had first. Time and memory are O(samples + labels). */
+/* Dealing: batches are a deck of cards that is shuffled whenever it has been gone through. A
+   label (group, subgroup) takes the next cards for its hands of samples, so that its hands go to
+   different batches and all batches get equally many, give or take one. A label that is being
+   served when the deck is shuffled takes the cards it has not had first. Time and memory are
+   O(samples + labels). */
 #include "data/sampler.h"
 
 #include <string.h>

@@ -1,6 +1,7 @@
-/* What an epoch draws: every sample once, or as often as the weights of its data set's parts say. Of
-   n samples of weight w it draws round(w n), at least one: every sample floor(w) times, and for the
-   rest as many different ones, others in every epoch. The order is a function of (seed, epoch). */
+/* What an epoch draws: every sample once, or as often as the weights of its data set's parts
+   say. Of n samples of weight w it draws round(w n), at least one: every sample floor(w) times,
+   and for the rest as many different ones, others in every epoch. The order is a function of
+   (seed, epoch). */
 #include "data/sampler.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
-/* fastText's training files (Joulin and others, 2016): a line is "__label__NAME" and a text, which is a
-   sample of the group NAME. A line with several labels belongs to several groups, which a sample of
-   groups cannot. */
+/* fastText's training files (Joulin and others, 2016): a line is "__label__NAME" and a text,
+   which is a sample of the group NAME. A line with several labels belongs to several groups,
+   which a sample of groups cannot. */
 #include "data/source.h"
 
 #include <string.h>

@@ -1,6 +1,7 @@
 /* Several data sets as one: their samples one set after the other. Contents, groups and known
-   positives are those of all of them, for a label is its text and a content its bytes whichever file
-   they come from. A weight says how often an epoch of a shuffled loader draws a set's samples. */
+   positives are those of all of them, for a label is its text and a content its bytes whichever
+   file they come from. A weight says how often an epoch of a shuffled loader draws a set's
+   samples. */
 #include "data/dataset.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /* Samplers: which samples of an epoch stand together in a batch. A sampler is a file, a row in
-   sampler.c's table and a test; what it does is a function of (seed, epoch) alone, takes O(n) memory
-   and linear time, and allocates nothing once it is open. */
+   sampler.c's table and a test; what it does is a function of (seed, epoch) alone, takes O(n)
+   memory and linear time, and allocates nothing once it is open. */
 #ifndef AK_DATA_SAMPLER_H
 #define AK_DATA_SAMPLER_H
 
@@ -71,9 +71,9 @@ void ak_dealer_free(ak_dealer *dealer);
 /* Brings plan->drawing into the order of labels, those of one label in the order of drawing. Gives
    where each label's samples start, labels + 1 numbers. */
 const int64_t *ak_dealer_sort(ak_dealer *dealer, ak_plan *plan);
-/* Sorts, then serves the labels in random order: up to `together` samples of a label make a hand, as
-   evenly as its count divides, and a hand goes to a batch, which gets at most `places` of them. once:
-   no batch gets two hands of a label; hands that find no batch are left out. */
+/* Sorts, then serves the labels in random order: up to `together` samples of a label make a
+   hand, as evenly as its count divides, and a hand goes to a batch, which gets at most `places`
+   of them. once: no batch gets two hands of a label; hands that find no batch are left out. */
 void ak_deal(ak_dealer *dealer, ak_plan *plan, int64_t together, int64_t places, bool once,
              ak_draws *draws);
 

@@ -1,8 +1,9 @@
-/* Sampler "groups": P groups in a batch, K samples of each (Hermans et al., 2017, "In Defense of the
-   Triplet Loss": PK batches), so that every sample meets its like and many others. An epoch draws
-   every sample once: a group is cut into hands of K (5 by 4: 3 and 2) and the hands are dealt over
-   the batches, each to another one. Hands of a group that has more of them than there are batches
-   wait for another epoch. Where it is known which groups are near, they meet in a batch: see near.c. */
+/* Sampler "groups": P groups in a batch, K samples of each (Hermans et al., 2017, "In Defense of
+   the Triplet Loss": PK batches), so that every sample meets its like and many others. An epoch
+   draws every sample once: a group is cut into hands of K (5 by 4: 3 and 2) and the hands are
+   dealt over the batches, each to another one. Hands of a group that has more of them than there
+   are batches wait for another epoch. Where it is known which groups are near, they meet in a
+   batch: see near.c. */
 #include "data/sampler.h"
 
 typedef struct options {
@@ -62,8 +63,8 @@ static akin_status choose_places(const options *o, const ak_plan *plan, int64_t 
                        (long long)*places, (long long)groups);
     if (*places < 2)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
-                       "%s: a batch of %lld group%s of %lld has no negatives; groups_per_batch must "
-                       "be at least 2 (or batch_size %lld)",
+                       "%s: a batch of %lld group%s of %lld has no negatives; groups_per_batch "
+                       "must be at least 2 (or batch_size %lld)",
                        plan->name, (long long)*places, *places == 1 ? "" : "s",
                        (long long)o->samples_per_group, 2 * (long long)o->samples_per_group);
     return AKIN_OK;

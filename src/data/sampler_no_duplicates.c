@@ -1,11 +1,12 @@
 /* Sampler "no_duplicates": no content twice in a batch, save as the two objects of one pair (as
-   sentence-transformers' NO_DUPLICATES, 2019). Equal contents are never taken for negatives, but each
-   one that stands twice is a negative the others lack.
+   sentence-transformers' NO_DUPLICATES, 2019). Equal contents are never taken for negatives, but
+   each one that stands twice is a negative the others lack.
 
-   First fit in the order of drawing: a sample goes to the first batch with room after the batches
-   its contents were in. Full batches are passed by a union-find forest with path halving (Tarjan,
-   1975), so an epoch takes linear time, whatever is there how often. A sample whose contents were in
-   the last batch already waits for another epoch: the number of batches is the same in each. */
+   First fit in the order of drawing: a sample goes to the first batch with room after the
+   batches its contents were in. Full batches are passed by a union-find forest with path halving
+   (Tarjan, 1975), so an epoch takes linear time, whatever is there how often. A sample whose
+   contents were in the last batch already waits for another epoch: the number of batches is the
+   same in each. */
 #include "data/sampler.h"
 
 #include <string.h>

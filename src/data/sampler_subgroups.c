@@ -3,9 +3,9 @@
 
      apart     the pairs of a subgroup are dealt over the batches like cards, so that every batch
                mixes as many subgroups as it can: the most implied negatives
-     together  the pairs of a subgroup stand in one batch, at most half a batch of them, so that pairs
-               of score 0, which are negatives inside a subgroup too, meet what they are not like; a
-               batch's end may cut a subgroup in two
+     together  the pairs of a subgroup stand in one batch, at most half a batch of them, so that
+               pairs of score 0, which are negatives inside a subgroup too, meet what they are not
+               like; a batch's end may cut a subgroup in two
 
    Either way an epoch draws every pair once. */
 #include "data/sampler.h"
@@ -65,10 +65,10 @@ static akin_status open_sampler(void **self, const void *given, ak_plan *plan, a
     const options *o = given;
     if (plan->table->subgroups < 2)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
-                       plan->table->subgroups ? "%s: all pairs are of one subgroup, so there is "
-                                                "nothing for the sampler subgroups to mix"
-                                              : "%s: the pairs have no subgroups, which the sampler "
-                                                "subgroups needs",
+                       plan->table->subgroups
+                           ? "%s: all pairs are of one subgroup, so there is nothing for the sampler "
+                             "subgroups to mix"
+                           : "%s: the pairs have no subgroups, which the sampler subgroups needs",
                        plan->name);
     sampler *s = ak_calloc(1, sizeof *s);
     if (!s)

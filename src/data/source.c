@@ -226,8 +226,8 @@ static akin_status to_group(ak_source *source, int64_t index, const ak_value *fo
     if (found[AK_OBJECT].kind == AK_NULL && !source->required[AK_OBJECT])
         AK_TRY(source->format->whole(source, index, arena, &group->object, error));
     else
-        AK_TRY(
-            ak_source_object(source, index, AK_OBJECT, &found[AK_OBJECT], arena, &group->object, error));
+        AK_TRY(ak_source_object(source, index, AK_OBJECT, &found[AK_OBJECT], arena, &group->object,
+                                error));
     if (found[AK_GROUP].kind == AK_NULL)
         return no_value(source, index, AK_GROUP, error);
     if (empty_label(&found[AK_GROUP]))
@@ -350,8 +350,8 @@ static akin_status choose_format(const ak_reader **out, const char *path, akin_e
     if (*out)
         return AKIN_OK;
     return ak_fail_at(error, AKIN_ERR_UNSUPPORTED, path, 0,
-                      "the name must end in .jsonl, .csv, .tsv or .txt (or one of them and .gz) to tell "
-                      "the format");
+                      "the name must end in .jsonl, .csv, .tsv or .txt (or one of them and .gz) to "
+                      "tell the format");
 }
 
 static akin_status set_name(ak_source *source, int field, const char *given, const char *otherwise,

@@ -16,10 +16,10 @@ struct akin_stream {
 akin_status ak_stream_new(akin_stream **out, const akin_stream_class *type, void *self,
                           akin_error *error);
 
-/* stream_reader.c: shuffles a stream by a buffer and cuts it into batches. The buffer is filled, then
-   a random sample of it is given and its place gets the next one of the stream, until both are empty
-   (TensorFlow's Dataset.shuffle): a sample comes at most `shuffle_buffer` places early, however late.
-   The order is a function of (seed, pass). */
+/* stream_reader.c: shuffles a stream by a buffer and cuts it into batches. The buffer is filled,
+   then a random sample of it is given and its place gets the next one of the stream, until both
+   are empty (TensorFlow's Dataset.shuffle): a sample comes at most `shuffle_buffer` places
+   early, however late. The order is a function of (seed, pass). */
 typedef struct ak_stream_reader ak_stream_reader;
 akin_status ak_stream_reader_create(ak_stream_reader **out, akin_stream *stream,
                                     const akin_loader_options *options, akin_error *error);
@@ -28,13 +28,14 @@ void ak_stream_reader_free(ak_stream_reader *reader);
    there from the start. No batch is being read. */
 akin_status ak_stream_reader_seek(ak_stream_reader *reader, int64_t epoch, int64_t first,
                                   akin_error *error);
-/* Waits until batch number - 1 was read, then reads this one; any thread. Bytes come from the arena.
-   *samples: up to batch_size of them; *count 0: the epoch has ended. */
+/* Waits until batch number - 1 was read, then reads this one; any thread. Bytes come from the
+   arena. *samples: up to batch_size of them; *count 0: the epoch has ended. */
 akin_status ak_stream_reader_read(ak_stream_reader *reader, int64_t number, akin_arena *arena,
                                   akin_sample **samples, int64_t *count, akin_error *error);
 bool ak_stream_reader_exhausted(const ak_stream_reader *reader);
 
-/* stream_labels.c: numbers for the contents and labels of one batch, and its own known positives. */
+/* stream_labels.c: numbers for the contents and labels of one batch, and its own known
+   positives. */
 akin_status ak_stream_labels(ak_batch *batch, akin_sample_kind kind, const akin_sample *samples,
                              const ak_key_rule *rule, akin_error *error);
 

@@ -1,5 +1,6 @@
-/* A data file as a stream: JSONL, CSV or TSV (.gz too) from a file, a pipe or standard input. A window
-   of it is in memory, never the whole, and nothing is known of a record before it is reached. */
+/* A data file as a stream: JSONL, CSV or TSV (.gz too) from a file, a pipe or standard input. A
+   window of it is in memory, never the whole, and nothing is known of a record before it is
+   reached. */
 #include "data/source.h"
 #include "data/stream.h"
 

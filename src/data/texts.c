@@ -1,5 +1,5 @@
-/* A folder of texts: FOLDER/LABEL/NAME.txt. A file is an object, the folder it lies in its group. Only
-   names are kept; a text is read when it is asked for. */
+/* A folder of texts: FOLDER/LABEL/NAME.txt. A file is an object, the folder it lies in its
+   group. Only names are kept; a text is read when it is asked for. */
 #include "data/dataset.h"
 #include "data/source.h"
 

@@ -59,7 +59,8 @@ static akin_status open_sets(akin_recipe *recipe, akin_error *error)
     if (validation->kind == AK_FLOAT || validation->kind == AK_INT)
         return split(recipe, validation->number, validation, error);
     if (validation->kind == AK_STRING)
-        return open_set(recipe, validation->string, &recipe->fields, &recipe->validation_set, error);
+        return open_set(recipe, validation->string, &recipe->fields, &recipe->validation_set,
+                        error);
     if (validation->kind == AK_BOOL && !validation->boolean)
         return AKIN_OK;
     return split(recipe, -1, validation, error);

@@ -328,8 +328,8 @@ static akin_status check_stream(const akin_training *t, akin_error *error)
                        "another loss",
                        ak_dataset_name(t->train.dataset), t->loss->type->name);
     return ak_fail(error, AKIN_ERR_UNSUPPORTED,
-                   "%s: the loss \"%s\" has parameters for each group, and the groups of a stream are "
-                   "not known beforehand: read it as a data set, or take another loss",
+                   "%s: the loss \"%s\" has parameters for each group, and the groups of a stream "
+                   "are not known beforehand: read it as a data set, or take another loss",
                    ak_dataset_name(t->train.dataset), t->loss->type->name);
 }
 
