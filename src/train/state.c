@@ -20,6 +20,7 @@ static const row rows[] = {
     ROW(epoch, INTEGER),           ROW(step, INTEGER),
     ROW(batch, INTEGER),           ROW(loss_sum, NUMBER),
     ROW(loss_samples, INTEGER),    ROW(base_lr, NUMBER),
+    ROW(lr, NUMBER),
     ROW(plateau_best, NUMBER),     ROW(plateau_bad, INTEGER),
     ROW(best_epoch, INTEGER),      ROW(best_step, INTEGER),
     ROW(best_value, NUMBER),       ROW(since_best, INTEGER),
