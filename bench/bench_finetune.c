@@ -221,10 +221,14 @@ int main(int argc, char **argv)
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     double seconds = median(times, steps), mean = (double)tokens / steps;
-    double products = time_products(&b, (int64_t)mean);
+    ak_stem stem;
     printf("%s, %d threads: %lld pairs of %.0f tokens together, %.3f s a step (%.3f s of processor "
-           "time), %.0f tokens/s, its products alone %.0f %%, %ld MB\n",
+           "time), %.0f tokens/s, %ld MB",
            precision, omp_get_max_threads(), (long long)b.pairs, mean, seconds, median(busy, steps),
-           mean / seconds, 100 * products / seconds, usage.ru_maxrss / 1024);
+           mean / seconds, usage.ru_maxrss / 1024);
+    if (ak_encoder_stem(b.encoder, &stem)) /* not all layers are trained */
+        printf("\n");
+    else
+        printf(", its products alone %.0f %%\n", 100 * time_products(&b, (int64_t)mean) / seconds);
     return 0;
 }
