@@ -49,7 +49,8 @@ static void ngrams_free(void *self)
     ak_free(n);
 }
 
-static akin_status open_table(ngrams *n, const akin_place *place, akin_error *error)
+/* fresh: with random rows, else they are about to be read. */
+static akin_status open_table(ngrams *n, const akin_place *place, bool fresh, akin_error *error)
 {
     const ngrams_options *o = &n->options;
     uint64_t seed = o->seed ? (uint64_t)o->seed : place->context ? place->context->seed : 42;
@@ -62,19 +63,20 @@ static akin_status open_table(ngrams *n, const akin_place *place, akin_error *er
                       (int)o->max_n, o->lowercase);
     AK_TRY(akin_parameters_create(&n->parameters, error));
     AK_TRY(ak_parameters_add_table(n->parameters, &n->table, "table", o->buckets, o->dim,
-                                   AKIN_INIT_UNIFORM, 1 / sqrt((double)o->dim), error));
+                                   fresh ? AKIN_INIT_UNIFORM : AKIN_INIT_ZERO,
+                                   1 / sqrt((double)o->dim), error));
     return akin_parameters_seal(n->parameters, seed, error);
 }
 
-static akin_status ngrams_create(void **self, const void *given, const akin_place *place,
-                                 akin_error *error)
+static akin_status make(void **self, const void *given, const akin_place *place, bool fresh,
+                        akin_error *error)
 {
     *self = NULL;
     ngrams *n = ak_calloc(1, sizeof *n);
     if (!n)
         return ak_fail_memory(error);
     n->options = *(const ngrams_options *)given;
-    akin_status status = open_table(n, place, error);
+    akin_status status = open_table(n, place, fresh, error);
     if (status) {
         ngrams_free(n);
         return status;
@@ -83,10 +85,16 @@ static akin_status ngrams_create(void **self, const void *given, const akin_plac
     return AKIN_OK;
 }
 
+static akin_status ngrams_create(void **self, const void *given, const akin_place *place,
+                                 akin_error *error)
+{
+    return make(self, given, place, true, error);
+}
+
 static akin_status ngrams_load(void **self, const void *given, const akin_place *place,
                                akin_error *error)
 {
-    AK_TRY(ngrams_create(self, given, place, error));
+    AK_TRY(make(self, given, place, false, error));
     char *path = ak_path_join(place->folder, "table.safetensors");
     akin_status status = path ? ak_parameters_read(((ngrams *)*self)->parameters, path, error)
                               : ak_fail_memory(error);

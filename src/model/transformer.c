@@ -182,14 +182,6 @@ static akin_status load_tokenizer(transformer *t, akin_error *error)
     return AKIN_OK;
 }
 
-static akin_status copy_option(char **out, const char *text, akin_error *error)
-{
-    if (!text)
-        return AKIN_OK;
-    *out = ak_strdup(text);
-    return *out ? AKIN_OK : ak_fail_memory(error);
-}
-
 /* The prompt's own tokens, [CLS] included and [SEP] not: what pooling leaves out. */
 static akin_status measure_prompt(transformer *t, akin_error *error)
 {
@@ -213,11 +205,11 @@ static akin_status open_folder(transformer *t, const transformer_options *o, con
     t->path = ak_path_absolute(folder);
     if (!t->path)
         return ak_fail_memory(error);
-    AK_TRY(copy_option(&t->cache_folder, place->context ? place->context->cache_folder : NULL,
-                       error));
-    AK_TRY(copy_option(&t->field, o->field, error));
+    AK_TRY(ak_copy_option(&t->cache_folder, place->context ? place->context->cache_folder : NULL,
+                          error));
+    AK_TRY(ak_copy_option(&t->field, o->field, error));
     AK_TRY(ak_sentence_folder_read(&t->folder, folder, o->prompt_name, error));
-    AK_TRY(copy_option(&t->prompt, o->prompt ? o->prompt : t->folder.prompt, error));
+    AK_TRY(ak_copy_option(&t->prompt, o->prompt ? o->prompt : t->folder.prompt, error));
     t->max_length = o->max_length ? (int32_t)o->max_length : t->folder.max_length;
     if (t->max_length < 2 || t->max_length > t->folder.bert.positions)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
