@@ -197,9 +197,9 @@ const cli_command cli_tune = {
     .arguments = "RECIPE.yaml",
     .summary = "search for the best settings of a recipe",
     .description =
-        "Trains every combination of the values that the recipe's section \"tune\" lists on a part of "
-        "the training data and ranks them by the recipe's first metric on the rest. The best one is "
-        "trained again on all of it and compared with the base on the recipe's validation data: "
+        "Trains every combination of the values that the recipe's section \"tune\" lists on a part "
+        "of the training data and ranks them by the recipe's first metric on the rest. The best one "
+        "is trained again on all of it and compared with the base on the recipe's validation data: "
         "where the 95 % interval of the difference is not above 0, the base is kept. Ctrl-C keeps "
         "the finished trials; the same command goes on.",
     .example = "akin tune faq.yaml --set 'tune.optimizer.lr=[1e-3,3e-4]' --output faq-model",

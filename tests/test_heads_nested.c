@@ -1,5 +1,5 @@
-/* Heads made of heads: the same bits as their parts one by one, random numbers of their own, saved and
-   loaded, every mistake told, every allocation may fail. */
+/* Heads made of heads: the same bits as their parts one by one, random numbers of their own, saved
+   and loaded, every mistake told, every allocation may fail. */
 #include "support.h"
 
 #include "model/heads.h"
@@ -155,7 +155,7 @@ static void test_sequential_is_its_layers(void **state)
     akin_head_free(whole);
 }
 
-/* Two layers that drop half each leave a quarter; with one mask for both they would leave a half. */
+/* Two layers that drop half each leave a quarter; with one mask for both, a half. */
 static void test_layers_drop_by_themselves(void **state)
 {
     (void)state;

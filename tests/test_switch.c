@@ -1,5 +1,6 @@
-/* Encoders and heads that are chosen by the record: the tag goes with the object through keys, caches,
-   training, evaluation and saved models. And several encoders in one model, frozen and trainable. */
+/* Encoders and heads that are chosen by the record: the tag goes with the object through keys,
+   caches, training, evaluation and saved models. And several encoders in one model, frozen and
+   trainable. */
 #include "support.h"
 
 #include "model/heads.h"

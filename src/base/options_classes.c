@@ -1,5 +1,5 @@
-/* Options that hold classes: the layers of a sequential head, the losses of a sum. A class's options
-   may hold classes again; the depth is limited, so these few functions may call each other.
+/* Options that hold classes: the layers of a sequential head, the losses of a sum. A class's
+   options may hold classes again; the depth is limited, so these few functions may call each other.
 
      gated                                one class
      {type: gated, dropout: 0.1}          one class with options

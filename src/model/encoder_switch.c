@@ -1,11 +1,12 @@
 /* switch: each record goes through the encoder that one of its members names, after Quaterion's
-   SwitchEncoder: questions through one encoder and code through another, into one space of features.
+   SwitchEncoder: questions through one encoder and code through another, into one space of
+   features.
 
      {type: switch, by: kind, encoders: {question: {...}, code: {...}}}
 
    The encoders are equally wide. The name that the member holds is the object's tag, which a switch
-   head may go by. At most one of the encoders is trained, since a run knows one set of parameters of
-   each encoder. */
+   head may go by. At most one of the encoders is trained, since a run knows one set of parameters
+   of each encoder. */
 #include "model/model.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Tags: what an encoder that chooses by the record (switch) says of each object, and what a head that
-   goes by it (switch) wants to know. A content's key holds the tag in its last byte, so that a run
+/* Tags: what an encoder that chooses by the record (switch) says of each object, and what a head
+   that goes by it (switch) wants to know. A content's key holds the tag in its last byte, so that a run
    over cached features knows it without reading an object. */
 #include "model/model.h"
 
@@ -82,7 +82,8 @@ akin_status ak_model_match_tags(akin_model *model, akin_error *error)
         int64_t place = find(names, wanted, ours[i]);
         if (place < 0)
             return ak_fail(error, AKIN_ERR_MISMATCH,
-                           "the encoder \"%s\" gives the tag \"%s\", which the head %s does not know",
+                           "the encoder \"%s\" gives the tag \"%s\", which the head %s does not "
+                           "know",
                            model->encoders[model->tag_encoder].name, ours[i],
                            model->head->type->name);
         model->tag_map[i] = (int32_t)place;

@@ -239,8 +239,8 @@ static akin_status open_data(tuner *t, akin_error *error)
     AK_TRY(ak_recipe_open_data(recipe, error));
     if (!recipe->validation_set)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
-                       "%s: \"data.validation\" is false, but without validation data nothing tells "
-                       "what the best settings are worth",
+                       "%s: \"data.validation\" is false, but without validation data nothing "
+                       "tells what the best settings are worth",
                        recipe->name);
     t->train = ak_recipe_train_set(recipe);
     AK_TRY(akin_dataset_split(&t->inner_train, &t->inner_validation, t->train, t->options.inner,

@@ -17,8 +17,8 @@ typedef struct ak_tune_points {
     int64_t count;
 } ak_tune_points;
 
-/* The recipe's section "tune", or the usual grid of its kind of samples. trials > 0: so many points of
-   the grid, drawn by `seed`, in the grid's order. */
+/* The recipe's section "tune", or the usual grid of its kind of samples. trials > 0: so many points
+   of the grid, drawn by `seed`, in the grid's order. */
 akin_status ak_tune_grid(ak_tune_points *out, const akin_recipe *recipe, int64_t trials,
                          uint64_t seed, akin_arena *arena, akin_error *error);
 
@@ -26,8 +26,8 @@ akin_status ak_tune_grid(ak_tune_points *out, const akin_recipe *recipe, int64_t
 
 typedef struct ak_tune_log ak_tune_log;
 
-/* folder NULL: nothing is kept. What was kept there before is read; lines that are no trials (a torn
-   last one) are passed over. */
+/* folder NULL: nothing is kept. What was kept there before is read; lines that are no trials (a
+   torn last one) are passed over. */
 akin_status ak_tune_log_open(ak_tune_log **out, const char *folder, akin_error *error);
 void ak_tune_log_close(ak_tune_log *log);
 /* false: no trial of that key has finished. */
