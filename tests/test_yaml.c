@@ -266,8 +266,8 @@ static void assignments_change_the_tree(void **state)
     (void)state;
     ak_value *root = parse("train: {epochs: 3, lr: 1}\nmetrics: [a]\nempty:\n");
     static const char *const assignments[] = {
-        "train.epochs=5", "train.seed=7", "metrics=[b, {k: 1}]", "empty.x.y=a=b", "path=",
-        "s='5'",          NULL,
+        "train.epochs=5", "train.seed=7", "metrics=[b, {k: 1}]", "empty.x.y=a=b", "path=", "s='5'",
+        "in=-",           NULL,
     };
     akin_error e = {0};
     for (int i = 0; assignments[i]; i++)
@@ -275,10 +275,10 @@ static void assignments_change_the_tree(void **state)
     char *json = ak_json_write(root, 0);
     assert_string_equal(json, "{\"train\": {\"epochs\": 5, \"lr\": 1, \"seed\": 7}, \"metrics\": "
                               "[\"b\", {\"k\": 1}], \"empty\": {\"x\": {\"y\": \"a=b\"}}, "
-                              "\"path\": null, \"s\": \"5\"}");
+                              "\"path\": null, \"s\": \"5\", \"in\": \"-\"}");
     ak_free(json);
     assert_int_equal(ak_value_get(ak_value_get(root, "train"), "epochs")->line, 0);
-    assert_int_equal(root->count, 5);
+    assert_int_equal(root->count, 6);
 }
 
 static void bad_assignments_are_refused(void **state)

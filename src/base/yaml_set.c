@@ -42,6 +42,8 @@ static akin_status parse_right_side(ak_value **out, akin_arena *arena, const cha
                                     const char *text, akin_error *error)
 {
     akin_error inner = {0};
+    if (strcmp(text, "-") == 0)
+        text = "'-'"; /* standard input; YAML would read a list of nothing */
     akin_status status = ak_yaml_parse(out, arena, text, strlen(text), NULL, &inner);
     if (status == AKIN_ERR_MEMORY)
         return ak_fail_memory(error);
