@@ -170,6 +170,20 @@ static void remove_checkpoint(const char *place)
     free(file);
 }
 
+/* Is it OUTPUT.checkpoint, and not a folder of the user's that --resume names? */
+static bool is_own(const char *checkpoint, const char *output)
+{
+    char *own = cli_beside(output, ".checkpoint"), *file = checkpoint_file(checkpoint);
+    *strrchr(file, '/') = 0;
+    char *expected = realpath(own, NULL), *found = realpath(file, NULL);
+    bool same = expected && found && strcmp(expected, found) == 0;
+    free(own);
+    free(file);
+    free(expected);
+    free(found);
+    return same;
+}
+
 /* ---- what came out ---- */
 
 static void tell(const akin_fit_summary *s, const char *output, const char *monitor)
@@ -197,7 +211,8 @@ static int save(akin_model *model, const char *output, const akin_fit_summary *s
         return result;
     }
     tell(summary, output, monitor);
-    remove_checkpoint(checkpoint);
+    if (is_own(checkpoint, output))
+        remove_checkpoint(checkpoint);
     return CLI_DONE;
 }
 
@@ -256,6 +271,11 @@ static int run(akin_context *context, const char **arguments, int count)
     if (access(output, F_OK) == 0 && !options.force)
         result = cli_usage("train", "%s exists already; --force replaces it, --output names another",
                            output);
+    else if (!options.resume && !options.force && has_checkpoint(checkpoint))
+        result = cli_usage("train",
+                           "%s holds a run that was not finished: --resume %s goes on with it, "
+                           "--force begins anew",
+                           checkpoint, checkpoint);
     else if (akin_model_may_save(output, options.force, &error) ||
              open_recipe(&recipe, context, arguments[0], &list, &error))
         result = cli_fail(&error);

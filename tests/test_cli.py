@@ -560,6 +560,10 @@ def an_interrupted_run_goes_on_as_if_never_stopped():
         process.stdout.read()
     assert process.returncode == 130, f"status {process.returncode}: {rest}"
     assert "--resume parts.checkpoint" in rest and not os.path.exists("parts"), rest
+    train("parts", *sets, status=2, says="parts.checkpoint holds a run that was not finished")
+    shutil.copytree("parts.checkpoint", "backup")
+    train("copied", *sets, "--resume", "backup")
+    assert os.listdir("backup"), "a folder that --resume names was emptied"
     train("parts", *sets, "--resume", "parts.checkpoint")
     whole, parts = (pathlib.Path(name, "head.safetensors").read_bytes()
                     for name in ("whole", "parts"))

@@ -262,6 +262,8 @@ static void test_a_stopped_search_goes_on(void **state)
     akin_context_on_interrupt(context, &interrupt);
     assert_int_equal(run(&stopped), AKIN_ERR_INTERRUPTED);
     assert_true(!stopped.result && !stopped.model);
+    interrupt = 0;
+    assert_int_equal(run(&stopped), AKIN_ERR_INTERRUPTED); /* and again, with two trials kept */
     akin_context_on_message(context, NULL, NULL);
     interrupt = 0;
     must_run(&stopped);

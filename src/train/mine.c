@@ -150,6 +150,7 @@ akin_status akin_mine(akin_mining_report *report, const akin_model *model, const
     akin_mining_options usual = akin_mining_defaults();
     akin_mining_report own;
     mine m = {.model = model, .base = base, .dataset = dataset};
+    AK_TRY(ak_mining_check(options ? options : &usual, error));
     if (!ak_path_has_suffix(path, ".jsonl"))
         return ak_fail(error, AKIN_ERR_ARGUMENT, "%s: mined pairs are written as .jsonl", path);
     if (!replace && ak_path_what(path) != AK_PATH_NONE)

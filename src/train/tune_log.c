@@ -73,7 +73,7 @@ static akin_status open_file(ak_tune_log *log, const char *folder, akin_error *e
     if (ak_path_what(path) == AK_PATH_FILE)
         status = read_file(log, path, error);
     if (!status)
-        status = ak_log_open(&log->file, path, true, error);
+        status = ak_log_open(&log->file, path, -1, error);
     ak_free(path);
     return status;
 }
