@@ -1,6 +1,7 @@
 /* akin train RECIPE | akin train PAIRS.jsonl [--encoder FOLDER] */
 #include "cli.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +19,8 @@ static struct poptOption rows[] = {
      "the model directory to write (default: the recipe's or file's name and -model)", "FOLDER"},
     {"force", 'f', POPT_ARG_NONE, &options.force, 0, "replace an existing output", NULL},
     {"resume", 0, POPT_ARG_STRING, &options.resume, 0,
-     "go on from the checkpoint in this folder (OUTPUT.checkpoint of the stopped run), or from a copy "
+     "go on from the checkpoint in this folder (OUTPUT.checkpoint of the stopped run), or from a "
+     "copy "
      "in it",
      "FOLDER"},
     {"encoder", 'e', POPT_ARG_STRING, &options.encoder, 0,
@@ -137,7 +139,8 @@ static char *checkpoint_folder(const char *output)
     return cli_beside(output, ".checkpoint");
 }
 
-/* The run's checkpoint; a run may have been resumed from a copy, which stands in the same folder. */
+/* The run's checkpoint; a run may have been resumed from a copy, which stands in the same folder.
+ */
 static char *checkpoint_file(const char *place)
 {
     size_t length = strlen(place), size = length + 32;
@@ -192,6 +195,9 @@ static void tell(const akin_fit_summary *s, const char *output, const char *moni
     if (s->best_epoch == 0)
         cli_say("the base was not beaten in %lld epochs: the model saved is the base, unchanged",
                 (long long)s->epochs);
+    else if (isnan(s->base_value)) /* no validation data */
+        cli_say("epoch %lld of %lld: %s %.4f", (long long)s->best_epoch, (long long)s->epochs,
+                monitor, s->best_value);
     else
         cli_say("best epoch %lld of %lld%s: %s %.4f (base %.4f)", (long long)s->best_epoch,
                 (long long)s->epochs, s->stopped_early ? " (stopped early)" : "", monitor,
@@ -248,10 +254,11 @@ static int train(akin_context *context, akin_recipe *recipe, const char *output,
     trainer.resume = options.resume != NULL;
     akin_status status = akin_recipe_loaders(recipe, &training, &validation, &error);
     if (!status)
-        status = akin_fit(&model, context, &trainable, &trainer, training, validation, &summary,
-                          &error);
+        status =
+            akin_fit(&model, context, &trainable, &trainer, training, validation, &summary, &error);
     int result = status ? stopped(&error, model, output, checkpoint)
-                        : save(model, output, &summary, trainer.monitor, checkpoint);
+                        : save(model, output, &summary, validation ? trainer.monitor : "train_loss",
+                               checkpoint);
     akin_model_free(model);
     return result;
 }
@@ -269,8 +276,8 @@ static int run(akin_context *context, const char **arguments, int count)
     akin_recipe *recipe = NULL;
     int result;
     if (access(output, F_OK) == 0 && !options.force)
-        result = cli_usage("train", "%s exists already; --force replaces it, --output names another",
-                           output);
+        result = cli_usage(
+            "train", "%s exists already; --force replaces it, --output names another", output);
     else if (!options.resume && !options.force && has_checkpoint(checkpoint))
         result = cli_usage("train",
                            "%s holds a run that was not finished: --resume %s goes on with it, "
@@ -295,7 +302,8 @@ const cli_command cli_train = {
     .summary = "fine-tune a model on pairs or groups",
     .description =
         "Trains the model that a recipe describes and writes its directory. Frozen encoders are "
-        "computed once and their outputs kept, so that a second run starts at once. Validation runs "
+        "computed once and their outputs kept, so that a second run starts at once. Validation "
+        "runs "
         "before the first step: a model that does not beat its base is the base. Ctrl-C finishes "
         "the step and writes a checkpoint.",
     .example = "akin train faq.jsonl --encoder minilm/ --output faq-model",

@@ -432,6 +432,8 @@ def inspect_knows_what_it_sees():
         assert kind == json.loads(akin("inspect", path, "--json")[0])["kind"], path
         assert kind in akin("inspect", path)[0], path
     akin("inspect", "nothing-there", status=1, says="nothing-there")
+    os.mkfifo("pipe.jsonl")
+    akin("train", "pipe.jsonl", "-o", "piped", status=1, says="pipe.jsonl: is a pipe")
     akin("encode", "i.akin", status=1, says="a model is a folder, this is a file (index)")
     akin("encode", "pairs.jsonl", status=1, says="this is a file (data)")
 

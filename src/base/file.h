@@ -41,6 +41,7 @@ void ak_folder_abort(char *temporary);
 
 typedef enum ak_path_kind { AK_PATH_NONE, AK_PATH_FILE, AK_PATH_FOLDER } ak_path_kind;
 ak_path_kind ak_path_what(const char *path);
+bool ak_path_is_pipe(const char *path); /* opening one waits for who writes it */
 bool ak_path_has_suffix(const char *path, const char *suffix);
 /* Fresh memory (ak_free), NULL when out of memory. An absolute `name` stands alone. */
 char *ak_path_join(const char *folder, const char *name);

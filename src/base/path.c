@@ -14,6 +14,12 @@ ak_path_kind ak_path_what(const char *path)
     return S_ISDIR(info.st_mode) ? AK_PATH_FOLDER : AK_PATH_FILE;
 }
 
+bool ak_path_is_pipe(const char *path)
+{
+    struct stat info;
+    return !stat(path, &info) && S_ISFIFO(info.st_mode);
+}
+
 bool ak_path_has_suffix(const char *path, const char *suffix)
 {
     size_t length = strlen(path), tail = strlen(suffix);

@@ -512,6 +512,11 @@ akin_status ak_dataset_open_file(akin_dataset **out, const char *path, akin_samp
     ak_source *source;
     if (path && ak_path_what(path) == AK_PATH_FOLDER)
         return ak_dataset_open_texts(out, path, kind, fields, error);
+    if (path && ak_path_is_pipe(path))
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "%s: is a pipe, which can be read only once; training data may be one with "
+                       "\"data.streaming\"",
+                       path);
     AK_TRY(ak_source_begin(&source, path, NULL, kind, fields, cache_folder, error));
     akin_status status = map_source(source, error);
     if (!status)
