@@ -564,6 +564,13 @@ def an_interrupted_run_goes_on_as_if_never_stopped():
     assert "--resume parts.checkpoint" in rest and not os.path.exists("parts"), rest
     train("parts", *sets, status=2, says="parts.checkpoint holds a run that was not finished")
     shutil.copytree("parts.checkpoint", "backup")
+    shutil.copytree("parts.checkpoint", "broken")
+    with open("broken/checkpoint.safetensors", "r+b") as file:
+        file.seek(-5, os.SEEK_END)
+        last = file.read(1)
+        file.seek(-5, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+    train("never", *sets, "--resume", "broken", status=1, says="the checkpoint is damaged")
     train("copied", *sets, "--resume", "backup")
     assert os.listdir("backup"), "a folder that --resume names was emptied"
     train("parts", *sets, "--resume", "parts.checkpoint")

@@ -28,9 +28,9 @@ typedef struct block_list {
 static akin_status add_block(block_list *list, char *name, void *data, ak_dtype dtype,
                              int64_t count, akin_error *error)
 {
-    akin_status status = name ? ak_grow(&list->items, list->count, &list->capacity,
-                                        sizeof *list->items, error)
-                              : ak_fail_memory(error);
+    akin_status status =
+        name ? ak_grow(&list->items, list->count, &list->capacity, sizeof *list->items, error)
+             : ak_fail_memory(error);
     if (status) {
         ak_free(name);
         return status;
@@ -87,6 +87,21 @@ static void free_blocks(block_list *list)
     ak_free(list->items);
 }
 
+/* Of all tensors, in whatever order they stand, and the state: bits of a run that goes on must be
+   those of the run that stopped. */
+static void checksum(const ak_tensor *tensors, int64_t count, const char *state,
+                     char hex[AK_HASH_HEX])
+{
+    ak_hash sum = ak_hash_text(state);
+    for (int64_t i = 0; i < count; i++) {
+        ak_hash one = ak_hash_combine(ak_hash_text(tensors[i].name),
+                                      ak_hash_bytes(tensors[i].data, tensors[i].size));
+        sum.low += one.low;
+        sum.high += one.high;
+    }
+    ak_hash_to_hex(sum, hex);
+}
+
 static akin_status write_file(const char *path, const block_list *list, const char *state,
                               ak_settings s, akin_error *error)
 {
@@ -103,8 +118,11 @@ static akin_status write_file(const char *path, const block_list *list, const ch
                                  .size = block_size(b),
                                  .data = b->data};
     }
-    const char *const metadata[] = {"format",   "akin-checkpoint", "state", state, "settings",
-                                    s.settings, s.recipe ? "recipe" : NULL, s.recipe, NULL};
+    char sum[AK_HASH_HEX];
+    checksum(tensors, list->count, state, sum);
+    const char *const metadata[] = {
+        "format",   "akin-checkpoint",          "checksum", sum, "state", state, "settings",
+        s.settings, s.recipe ? "recipe" : NULL, s.recipe,   NULL};
     akin_status status = ak_safetensors_write(path, tensors, list->count, metadata, error);
     ak_free(tensors);
     return status;
@@ -196,8 +214,8 @@ static akin_status write_state(akin_training *t, const char *path, akin_error *e
     if (!status)
         status = list_blocks(t, &blocks, error);
     if (!status)
-        status = write_file(path, &blocks, state, (ak_settings){settings, ak_settings_recipe(t)},
-                            error);
+        status =
+            write_file(path, &blocks, state, (ak_settings){settings, ak_settings_recipe(t)}, error);
     free_blocks(&blocks);
     ak_free(state);
     ak_free(settings);
@@ -281,6 +299,25 @@ static akin_status make_best(akin_training *t, akin_error *error)
     return AKIN_OK;
 }
 
+static akin_status check_sum(const ak_safetensors *file, const char *state, const char *path,
+                             akin_arena *arena, akin_error *error)
+{
+    int64_t count = ak_safetensors_count(file);
+    ak_tensor *tensors = ak_arena_new(arena, ak_tensor, count + 1);
+    const char *told = ak_safetensors_metadata(file, "checksum");
+    char hex[AK_HASH_HEX];
+    if (!tensors)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < count; i++)
+        tensors[i] = *ak_safetensors_at(file, i);
+    checksum(tensors, count, state, hex);
+    if (told && strcmp(told, hex) == 0)
+        return AKIN_OK;
+    return ak_fail_at(error, AKIN_ERR_FORMAT, path, 0,
+                      "the checkpoint is damaged: its checksum is %s, expected %s", hex,
+                      told ? told : "one");
+}
+
 static akin_status restore(akin_training *t, const ak_safetensors *file, const char *path,
                            akin_arena *arena, akin_error *error)
 {
@@ -291,6 +328,7 @@ static akin_status restore(akin_training *t, const ak_safetensors *file, const c
     ak_value *root;
     if (!state || !theirs.settings)
         return ak_fail_at(error, AKIN_ERR_FORMAT, path, 0, "not a checkpoint");
+    AK_TRY(check_sum(file, state, path, arena, error));
     AK_TRY(ak_settings_json(t, &settings, error));
     akin_status status = ak_settings_compare((ak_settings){settings, ak_settings_recipe(t)}, theirs,
                                              path, arena, error);
