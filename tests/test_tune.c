@@ -54,10 +54,11 @@ static void test_points(void **state)
     ak_tune_points points;
     const char *grids[] = {"tune: {head.type: [gated, linear], optimizer.lr: [1e-3, 0.5]}\n",
                            "tune: {head: {type: [gated, linear]}, optimizer: {lr: [1e-3, 0.5]}}\n",
-                           "tune: {head.type: [gated, linear]}\n"};
-    for (int g = 0; g < 3; g++) {
+                           "tune: {head.type: [gated, linear]}\n",
+                           "tune: {head.type: [gated, linear], optimizer.lr: [3, 0.7, 0.1]}\n"};
+    for (int g = 0; g < 4; g++) {
         assert_int_equal(
-            open_grid(&points, grids[g], 0, g == 2 ? "tune.optimizer.lr=[1e-3, 0.5]" : NULL), 0);
+            open_grid(&points, grids[g], 0, g >= 2 ? "tune.optimizer.lr=[1e-3, 0.5]" : NULL), 0);
         assert_int_equal(points.count, 4);
         for (int i = 0; i < 4; i++)
             assert_string_equal(points.items[i].text, expected[i]);
@@ -128,8 +129,8 @@ static void write_pairs(const char *name, int count, bool noise)
         uint64_t n = (uint64_t)i;
         double u = ak_random_normal(1, 1, n), v = ak_random_normal(1, 2, n);
         double p = noise ? ak_random_normal(1, 3, n) : v, q = noise ? ak_random_normal(1, 4, n) : u;
-        used += (size_t)snprintf(text + used, 64,
-                                 "{\"a\": \"%.2f %.2f\", \"b\": \"%.2f %.2f\"}\n", u, v, p, q);
+        used += (size_t)snprintf(text + used, 64, "{\"a\": \"%.2f %.2f\", \"b\": \"%.2f %.2f\"}\n",
+                                 u, v, p, q);
     }
     write_text(scratch_path(name), text);
     ak_free(text);
@@ -148,7 +149,7 @@ static void new_search(search *s, const char *data, const char *tune)
 {
     *s = (search){.options = akin_tune_defaults()};
     snprintf(s->data, sizeof s->data, "data.train=%s", scratch_path(data));
-    const char *sets[] = {s->data, "data.validation=0.4", "encoders.n={type: numbers}",
+    const char *sets[] = {s->data,           "data.validation=0.4", "encoders.n={type: numbers}",
                           "train.epochs=20", "train.batch_size=32", tune};
     memcpy(s->sets, sets, sizeof sets);
     s->count = 6;
@@ -191,8 +192,9 @@ static void test_the_best_is_found(void **state)
     (void)state;
     search s, again;
     write_pairs("swapped.jsonl", 200, false);
-    new_search(&s, "swapped.jsonl", "tune={head: [{type: gated}, {type: query_adapter, head: "
-                                    "linear}], optimizer.lr: [1e-4, 0.1]}");
+    new_search(&s, "swapped.jsonl",
+               "tune={head: [{type: gated}, {type: query_adapter, head: "
+               "linear}], optimizer.lr: [1e-4, 0.1]}");
     must_run(&s);
     const akin_tune_result *r = s.result;
     assert_int_equal(r->count, 4);
@@ -222,8 +224,9 @@ static void test_the_base_is_kept(void **state)
     akin_model *base;
     akin_named_encoder encoder = {"n", NULL};
     write_pairs("noise.jsonl", 200, true);
-    new_search(&s, "noise.jsonl", "tune={head: [{type: gated}, {type: linear}, {type: "
-                                  "skip_connection}], optimizer.lr: [1e-3, 0.01, 0.1]}");
+    new_search(&s, "noise.jsonl",
+               "tune={head: [{type: gated}, {type: linear}, {type: "
+               "skip_connection}], optimizer.lr: [1e-3, 0.01, 0.1]}");
     must_run(&s);
     assert_int_equal(s.result->count, 9);
     assert_true(!s.result->better);
@@ -350,7 +353,8 @@ static akin_status keep_trial(void *user, akin_error *e)
 {
     ak_tune_log *log;
     ak_remove_tree(user); /* every attempt starts with an empty file */
-    akin_tune_trial trial = {.settings = "a=\"b\"", .value = .1 + .2, .best_epoch = 3}, back = trial;
+    akin_tune_trial trial = {.settings = "a=\"b\"", .value = .1 + .2, .best_epoch = 3},
+                    back = trial;
     AK_TRY(ak_tune_log_open(&log, user, e));
     akin_status status = ak_tune_log_add(log, ak_hash_text("k"), &trial, e);
     ak_tune_log_close(log);
@@ -369,7 +373,8 @@ static void test_every_allocation_may_fail(void **state)
     akin_recipe *recipe;
     write_text(scratch_path("r.yaml"), START "tune: {head: {type: [gated, linear]}, optimizer.lr: "
                                              "[1, 2, 3]}\n");
-    assert_int_equal(akin_recipe_open(&recipe, context, scratch_path("r.yaml"), NULL, 0, &error), 0);
+    assert_int_equal(akin_recipe_open(&recipe, context, scratch_path("r.yaml"), NULL, 0, &error),
+                     0);
     ak_json_route_allocations(true);
     assert_true(fail_each_allocation(make_grid, recipe) > 8);
     char folder[512];

@@ -40,6 +40,11 @@ static akin_status add_axis(grid *g, const char *key, const ak_value *values, ak
         return ak_fail_at(error, AKIN_ERR_ARGUMENT, name, values->line,
                           "\"tune\": \"%s\" is %s, expected a list of values to try", key,
                           values->kind == AK_LIST ? "empty" : ak_value_kind_name(values->kind));
+    for (int i = 0; i < g->count; i++)
+        if (strcmp(g->axes[i].key, key) == 0) { /* a recipe's "optimizer.lr", then --set's */
+            g->axes[i].values = values;
+            return AKIN_OK;
+        }
     if (g->count == MAX_AXES)
         return ak_fail_at(error, AKIN_ERR_ARGUMENT, name, values->line,
                           "\"tune\" has more than %d keys", MAX_AXES);
