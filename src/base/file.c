@@ -349,6 +349,17 @@ akin_status ak_file_remove(const char *path, akin_error *error)
     return unlink(path) && errno != ENOENT ? ak_fail_errno(error, "remove", path) : AKIN_OK;
 }
 
+akin_status ak_file_change(const char *path, int64_t *size, int64_t *ctime_ns, akin_error *error)
+{
+    struct stat info;
+    *size = *ctime_ns = 0;
+    if (stat(path, &info))
+        return ak_fail_errno(error, "read", path);
+    *size = info.st_size;
+    *ctime_ns = (int64_t)info.st_ctim.tv_sec * 1000000000 + info.st_ctim.tv_nsec;
+    return AKIN_OK;
+}
+
 akin_status ak_file_stamp(const char *path, int64_t *size, int64_t *mtime_ns, akin_error *error)
 {
     struct stat info;

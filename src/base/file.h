@@ -67,7 +67,9 @@ bool ak_parent_sync(int folder);
 akin_status ak_list_folder(char ***names, int64_t *count, const char *path, akin_error *error);
 void ak_names_free(char **names, int64_t count);
 
-/* Size and modification time, for memoised hashes. */
+/* Size and time of the last change (which, unlike mtime, nobody can set back), for memoised hashes. */
+akin_status ak_file_change(const char *path, int64_t *size, int64_t *ctime_ns, akin_error *error);
+/* Size and modification time. */
 akin_status ak_file_stamp(const char *path, int64_t *size, int64_t *mtime_ns, akin_error *error);
 
 /* $XDG_CACHE_HOME/akin or ~/.cache/akin; NULL when neither is known or out of memory. */

@@ -22,7 +22,7 @@ static char *note_path(const char *path, const char *cache_folder)
     return ak_format("%s/hashes/%s", cache_folder, hex);
 }
 
-static bool read_note(ak_hash *out, const char *note, int64_t size, int64_t mtime)
+static bool read_note(ak_hash *out, const char *note, int64_t size, int64_t changed)
 {
     ak_map map;
     char text[128], hex[AK_HASH_HEX] = "";
@@ -33,27 +33,27 @@ static bool read_note(ak_hash *out, const char *note, int64_t size, int64_t mtim
     memcpy(text, map.data, length);
     text[length] = 0;
     ak_map_close(&map);
-    int64_t old_size, old_mtime;
-    if (sscanf(text, "akin-hash 1 %" SCNd64 " %" SCNd64 " %32[0-9a-f]\n", &old_size, &old_mtime,
+    int64_t old_size, old_changed;
+    if (sscanf(text, "akin-hash 1 %" SCNd64 " %" SCNd64 " %32[0-9a-f]\n", &old_size, &old_changed,
                hex) != 3)
         return false;
-    return old_size == size && old_mtime == mtime && ak_hash_from_hex(hex, out);
+    return old_size == size && old_changed == changed && ak_hash_from_hex(hex, out);
 }
 
 /* A note that cannot be written costs time at the next start and nothing else: no error. */
 static void write_note(const char *note, const char *cache_folder, ak_hash hash, int64_t size,
-                       int64_t mtime)
+                       int64_t changed)
 {
     struct timespec now;
     char text[128], hex[AK_HASH_HEX];
     clock_gettime(CLOCK_REALTIME, &now);
-    if ((int64_t)now.tv_sec * 1000000000 + now.tv_nsec - mtime < RACY_NS)
+    if ((int64_t)now.tv_sec * 1000000000 + now.tv_nsec - changed < RACY_NS)
         return;
     char *folder = ak_format("%s/hashes", cache_folder);
     if (folder && !ak_make_folders(folder, NULL)) {
         ak_hash_to_hex(hash, hex);
         int length = snprintf(text, sizeof text, "akin-hash 1 %" PRId64 " %" PRId64 " %s\n", size,
-                              mtime, hex);
+                              changed, hex);
         (void)ak_file_write(note, text, (size_t)length, NULL);
     }
     ak_free(folder);
@@ -62,9 +62,9 @@ static void write_note(const char *note, const char *cache_folder, ak_hash hash,
 akin_status ak_file_hash(ak_hash *out, const char *path, const char *cache_folder,
                          akin_error *error)
 {
-    int64_t size, mtime;
+    int64_t size, changed;
     *out = (ak_hash){0};
-    AK_TRY(ak_file_stamp(path, &size, &mtime, error));
+    AK_TRY(ak_file_change(path, &size, &changed, error));
     char *note = NULL;
     if (cache_folder) {
         note = note_path(path, cache_folder);
@@ -73,13 +73,13 @@ akin_status ak_file_hash(ak_hash *out, const char *path, const char *cache_folde
     }
     ak_map map;
     akin_status status = AKIN_OK;
-    if (!note || !read_note(out, note, size, mtime)) {
+    if (!note || !read_note(out, note, size, changed)) {
         status = ak_map_open(&map, path, error);
         if (!status) {
             *out = ak_hash_bytes(map.data, map.size);
             ak_map_close(&map);
             if (note)
-                write_note(note, cache_folder, *out, size, mtime);
+                write_note(note, cache_folder, *out, size, changed);
         }
     }
     ak_free(note);

@@ -292,7 +292,7 @@ static bool hash_source(ak_source *source)
 {
     int64_t size, mtime;
     return !ak_file_hash(&source->hash, source->path, source->cache_folder, NULL) &&
-           !ak_file_stamp(source->path, &size, &mtime, NULL) && size == source->file_size &&
+           !ak_file_change(source->path, &size, &mtime, NULL) && size == source->file_size &&
            mtime == source->file_mtime;
 }
 
@@ -440,7 +440,7 @@ static akin_status try_first(ak_source *source, akin_error *error)
 /* Maps the file and finds its records; `format` and names are set. */
 static akin_status map_source(ak_source *source, akin_error *error)
 {
-    AK_TRY(ak_file_stamp(source->path, &source->file_size, &source->file_mtime, error));
+    AK_TRY(ak_file_change(source->path, &source->file_size, &source->file_mtime, error));
     AK_TRY(ak_unpack_open(&source->map, source->path, source->cache_folder, error));
     AK_TRY(find_records(source, error));
     source->counted = ak_calloc((size_t)source->count / 8 + 1, sizeof *source->counted);

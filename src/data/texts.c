@@ -100,7 +100,7 @@ static akin_status texts_label(void *self, int64_t index, akin_arena *arena, ak_
 static akin_status add_text(texts *t, const char *label, const char *path, akin_error *error)
 {
     int64_t stamp[2];
-    AK_TRY(ak_file_stamp(path, &stamp[0], &stamp[1], error));
+    AK_TRY(ak_file_change(path, &stamp[0], &stamp[1], error));
     AK_TRY(ak_grow(&t->label, t->count, &t->label_capacity, sizeof *t->label, error));
     AK_TRY(ak_grow(&t->file, t->count, &t->file_capacity, sizeof *t->file, error));
     t->label[t->count] = label;
