@@ -38,8 +38,8 @@ typedef struct ak_tokens {
 
 typedef struct ak_bert ak_bert;
 
-/* Packs the weights. `name` is what messages call the file; tensors are looked up as they are and
-   with the prefixes "bert." and "roberta."; missing tensors and wrong shapes are named. */
+/* Packs the weights. `name` is what messages call the file; missing tensors and wrong shapes are
+   named. */
 akin_status ak_bert_create(ak_bert **out, const ak_bert_config *config,
                            const ak_safetensors *weights, const char *name,
                            akin_precision precision, akin_error *error);

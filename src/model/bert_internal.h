@@ -30,9 +30,6 @@ struct ak_bert {
     _Atomic(ak_bert_workspace *) spare; /* the last forward's memory, for the next */
 };
 
-/* What stands before the names of all tensors: "", "bert." or "roberta.". */
-const char *ak_bert_prefix(const ak_safetensors *weights);
-
 /* Every text has a token that takes part in pooling, and none has more than there are positions.
    *longest: the most tokens of a text. */
 akin_status ak_bert_check_tokens(const ak_bert_config *config, const ak_tokens *tokens,

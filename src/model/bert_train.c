@@ -5,112 +5,34 @@
 #include <fnmatch.h>
 #include <string.h>
 
-/* ---- the tensors of a BERT ---- */
-
-typedef enum extent { ONE, HIDDEN, INTERMEDIATE, VOCABULARY, POSITIONS, KINDS } extent;
-
-typedef struct tensor_part {
-    const char *name;
-    extent rows, columns; /* ONE rows: a vector of `columns` */
-} tensor_part;
-
-static const tensor_part tables[TABLE_TENSORS] = {
-    [WORDS] = {"embeddings.word_embeddings.weight", VOCABULARY, HIDDEN},
-    [PLACES] = {"embeddings.position_embeddings.weight", POSITIONS, HIDDEN},
-    [TYPES] = {"embeddings.token_type_embeddings.weight", KINDS, HIDDEN},
-    [EMBED_GAIN] = {"embeddings.LayerNorm.weight", ONE, HIDDEN},
-    [EMBED_SHIFT] = {"embeddings.LayerNorm.bias", ONE, HIDDEN},
-};
-
-static const tensor_part layer_parts[LAYER_TENSORS] = {
-    [QUERY] = {"attention.self.query.weight", HIDDEN, HIDDEN},
-    [KEY] = {"attention.self.key.weight", HIDDEN, HIDDEN},
-    [VALUE] = {"attention.self.value.weight", HIDDEN, HIDDEN},
-    [QUERY_BIAS] = {"attention.self.query.bias", ONE, HIDDEN},
-    [KEY_BIAS] = {"attention.self.key.bias", ONE, HIDDEN},
-    [VALUE_BIAS] = {"attention.self.value.bias", ONE, HIDDEN},
-    [MIX] = {"attention.output.dense.weight", HIDDEN, HIDDEN},
-    [MIX_BIAS] = {"attention.output.dense.bias", ONE, HIDDEN},
-    [MIX_GAIN] = {"attention.output.LayerNorm.weight", ONE, HIDDEN},
-    [MIX_SHIFT] = {"attention.output.LayerNorm.bias", ONE, HIDDEN},
-    [UP] = {"intermediate.dense.weight", INTERMEDIATE, HIDDEN},
-    [UP_BIAS] = {"intermediate.dense.bias", ONE, INTERMEDIATE},
-    [DOWN] = {"output.dense.weight", HIDDEN, INTERMEDIATE},
-    [DOWN_BIAS] = {"output.dense.bias", ONE, HIDDEN},
-    [DOWN_GAIN] = {"output.LayerNorm.weight", ONE, HIDDEN},
-    [DOWN_SHIFT] = {"output.LayerNorm.bias", ONE, HIDDEN},
-};
-
-static int64_t size_of(const ak_bert_config *c, extent which)
-{
-    const int64_t sizes[] = {[ONE] = 1,
-                             [HIDDEN] = c->hidden,
-                             [INTERMEDIATE] = c->intermediate,
-                             [VOCABULARY] = c->vocabulary,
-                             [POSITIONS] = c->first_position + c->positions,
-                             [KINDS] = c->types};
-    return sizes[which];
-}
-
-/* Which layer a tensor belongs to, and which part of it is; layer -1: the tables. */
-static const tensor_part *part_of(int number, int *layer)
-{
-    if (number < TABLE_TENSORS) {
-        *layer = -1;
-        return &tables[number];
-    }
-    *layer = (number - TABLE_TENSORS) / LAYER_TENSORS;
-    return &layer_parts[(number - TABLE_TENSORS) % LAYER_TENSORS];
-}
-
 /* ---- reading ---- */
 
-static akin_status find_weight(ak_bert_train *bert, int number, const char *prefix,
+static akin_status find_weight(ak_bert_train *bert, const ak_bert_source *from, int number,
                                akin_error *error)
 {
-    int layer;
-    const tensor_part *part = part_of(number, &layer);
-    ak_bert_weight *w = &bert->weights[number];
-    w->rows = size_of(&bert->config, part->rows);
-    w->columns = size_of(&bert->config, part->columns);
-    w->number = w->lora_a = w->lora_b = -1;
-    w->sum = NULL;
-    w->name = layer < 0 ? ak_arena_format(bert->arena, "%s%s", prefix, part->name)
-                        : ak_arena_format(bert->arena, "%sencoder.layer.%d.%s", prefix, layer,
-                                          part->name);
-    if (!w->name)
-        return ak_fail_memory(error);
-    const ak_tensor *tensor;
-    bool vector = part->rows == ONE;
-    const int64_t shape[] = {vector ? w->columns : w->rows, w->columns};
-    AK_TRY(ak_safetensors_expect(&tensor, bert->mapping, w->name, vector ? 1 : 2, shape, error));
-    AK_TRY(ak_tensor_floats(&w->base, bert->mapping, tensor, bert->arena, error));
-    w->value = w->base;
+    ak_bert_tensor found;
+    AK_TRY(ak_bert_find(&found, from, number, error));
+    bert->weights[number] = (ak_bert_weight){.name = found.name,
+                                             .value = found.data,
+                                             .base = found.data,
+                                             .rows = found.rows,
+                                             .columns = found.columns,
+                                             .number = -1,
+                                             .lora_a = -1,
+                                             .lora_b = -1};
     return AKIN_OK;
 }
 
-static bool has_prefix(const char *text, const char *prefix)
+static akin_status check_extra(const ak_bert_train *bert, const ak_bert_source *from,
+                               akin_error *error)
 {
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-/* Tensors beside the encoder's that do not change a token's vector: BERT's heads and a buffer. */
-static bool is_beside(const char *name)
-{
-    return has_prefix(name, "pooler.") || has_prefix(name, "cls.") ||
-           has_prefix(name, "lm_head.") || strcmp(name, "embeddings.position_ids") == 0;
-}
-
-static akin_status check_extra(const ak_bert_train *bert, const char *prefix, akin_error *error)
-{
-    for (int64_t i = 0; i < ak_safetensors_count(bert->mapping); i++) {
-        const char *name = ak_safetensors_at(bert->mapping, i)->name;
-        const char *stem = has_prefix(name, prefix) ? name + strlen(prefix) : name;
-        bool known = is_beside(stem);
+    for (int64_t i = 0; i < ak_safetensors_count(from->file); i++) {
+        const char *name = ak_safetensors_at(from->file, i)->name;
+        bool known = ak_bert_is_beside(from, name);
         for (int w = 0; w < bert->count && !known; w++)
             known = strcmp(bert->weights[w].name, name) == 0;
         if (!known)
-            return ak_fail_at(error, AKIN_ERR_MISMATCH, ak_safetensors_path(bert->mapping), 0,
+            return ak_fail_at(error, AKIN_ERR_MISMATCH, ak_safetensors_path(from->file), 0,
                               "the tensor \"%.100s\" is no part of a BERT of %d layers", name,
                               bert->config.layers);
     }
@@ -119,10 +41,11 @@ static akin_status check_extra(const ak_bert_train *bert, const char *prefix, ak
 
 static akin_status find_weights(ak_bert_train *bert, akin_error *error)
 {
-    const char *prefix = ak_bert_prefix(bert->mapping);
+    ak_bert_source from;
+    AK_TRY(ak_bert_source_open(&from, &bert->config, bert->mapping, bert->arena, error));
     for (int i = 0; i < bert->count; i++)
-        AK_TRY(find_weight(bert, i, prefix, error));
-    return check_extra(bert, prefix, error);
+        AK_TRY(find_weight(bert, &from, i, error));
+    return check_extra(bert, &from, error);
 }
 
 /* ---- what is trained ---- */
@@ -184,8 +107,7 @@ static akin_status add_parameters(ak_bert_train *bert, akin_error *error)
 {
     bert->first_layer = bert->config.layers;
     for (int i = 0; i < bert->count; i++) {
-        int layer;
-        (void)part_of(i, &layer);
+        int layer = ak_bert_layer_of(i);
         if (trained(bert, i, layer))
             AK_TRY(add_parameter(bert, i, layer, error));
     }
@@ -211,7 +133,7 @@ static akin_status open_bert(ak_bert_train *bert, const char *path, akin_error *
     AK_TRY(check_options(bert, error));
     AK_TRY(ak_arena_create(&bert->arena, error));
     AK_TRY(ak_safetensors_open(&bert->mapping, path, error));
-    bert->count = TABLE_TENSORS + LAYER_TENSORS * bert->config.layers;
+    bert->count = ak_bert_number(bert->config.layers, 0);
     bert->weights = ak_arena_new(bert->arena, ak_bert_weight, bert->count);
     if (!bert->weights)
         return ak_fail_memory(error);
@@ -273,8 +195,7 @@ bool ak_bert_train_has_stem(const ak_bert_train *bert)
 ak_hash ak_bert_train_stem_hash(const ak_bert_train *bert)
 {
     ak_hash hash = ak_hash_text("stem");
-    int count = TABLE_TENSORS + LAYER_TENSORS * bert->first_layer;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < ak_bert_number(bert->first_layer, 0); i++) {
         const ak_bert_weight *w = &bert->weights[i];
         size_t size = (size_t)(w->rows * w->columns) * sizeof(float);
         hash = ak_hash_combine(hash, ak_hash_bytes(w->value, size));

@@ -4,32 +4,10 @@
 #define AK_MODEL_BERT_TRAIN_H
 
 #include "model/bert_internal.h"
+#include "model/bert_names.h"
 #include "nn/nn.h"
 
 #include <pthread.h>
-
-/* The tensors before the layers, and those of a layer. The three projections stand together, so
-   that they are one product where all of them are trained. */
-enum { WORDS, PLACES, TYPES, EMBED_GAIN, EMBED_SHIFT, TABLE_TENSORS };
-enum {
-    QUERY,
-    KEY,
-    VALUE,
-    QUERY_BIAS,
-    KEY_BIAS,
-    VALUE_BIAS,
-    MIX,
-    MIX_BIAS,
-    MIX_GAIN,
-    MIX_SHIFT,
-    UP,
-    UP_BIAS,
-    DOWN,
-    DOWN_BIAS,
-    DOWN_GAIN,
-    DOWN_SHIFT,
-    LAYER_TENSORS
-};
 
 typedef struct ak_bert_weight {
     const char *name;   /* in the checkpoint */
@@ -57,7 +35,7 @@ struct ak_bert_train {
 
 static inline const ak_bert_weight *ak_bert_layer_weights(const ak_bert_train *bert, int layer)
 {
-    return bert->weights + TABLE_TENSORS + LAYER_TENSORS * layer;
+    return bert->weights + ak_bert_number(layer, 0);
 }
 
 /* NULL: frozen. */

@@ -1,0 +1,151 @@
+/* See bert_names.h. A name is prefix, place of the layer if it is of one, module, and "weight" or
+   "bias": "bert." "encoder.layer.0." "attention.self.query" ".weight". */
+#include "model/bert_names.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef enum module {
+    WORD_TABLE,
+    PLACE_TABLE,
+    TYPE_TABLE,
+    EMBED_NORM,
+    QUERIES,
+    KEYS,
+    VALUES,
+    MIXING,
+    MIX_NORM,
+    WIDENING,
+    NARROWING,
+    DOWN_NORM,
+    MODULES
+} module;
+
+typedef enum extent { ONE, HIDDEN, INTERMEDIATE, VOCABULARY, POSITIONS, KINDS } extent;
+
+typedef struct tensor_part {
+    module module;
+    const char *end;
+    extent rows, columns; /* ONE rows: a vector of `columns` */
+} tensor_part;
+
+static const tensor_part tables[TABLE_TENSORS] = {
+    [WORDS] = {WORD_TABLE, "weight", VOCABULARY, HIDDEN},
+    [PLACES] = {PLACE_TABLE, "weight", POSITIONS, HIDDEN},
+    [TYPES] = {TYPE_TABLE, "weight", KINDS, HIDDEN},
+    [EMBED_GAIN] = {EMBED_NORM, "weight", ONE, HIDDEN},
+    [EMBED_SHIFT] = {EMBED_NORM, "bias", ONE, HIDDEN},
+};
+
+static const tensor_part layer_parts[LAYER_TENSORS] = {
+    [QUERY] = {QUERIES, "weight", HIDDEN, HIDDEN},
+    [KEY] = {KEYS, "weight", HIDDEN, HIDDEN},
+    [VALUE] = {VALUES, "weight", HIDDEN, HIDDEN},
+    [QUERY_BIAS] = {QUERIES, "bias", ONE, HIDDEN},
+    [KEY_BIAS] = {KEYS, "bias", ONE, HIDDEN},
+    [VALUE_BIAS] = {VALUES, "bias", ONE, HIDDEN},
+    [MIX] = {MIXING, "weight", HIDDEN, HIDDEN},
+    [MIX_BIAS] = {MIXING, "bias", ONE, HIDDEN},
+    [MIX_GAIN] = {MIX_NORM, "weight", ONE, HIDDEN},
+    [MIX_SHIFT] = {MIX_NORM, "bias", ONE, HIDDEN},
+    [UP] = {WIDENING, "weight", INTERMEDIATE, HIDDEN},
+    [UP_BIAS] = {WIDENING, "bias", ONE, INTERMEDIATE},
+    [DOWN] = {NARROWING, "weight", HIDDEN, INTERMEDIATE},
+    [DOWN_BIAS] = {NARROWING, "bias", ONE, HIDDEN},
+    [DOWN_GAIN] = {DOWN_NORM, "weight", ONE, HIDDEN},
+    [DOWN_SHIFT] = {DOWN_NORM, "bias", ONE, HIDDEN},
+};
+
+/* How an architecture names them. */
+typedef struct architecture {
+    const char *prefixes[2]; /* of checkpoints with a head; others have none */
+    const char *layers;
+    const char *modules[MODULES];
+} architecture;
+
+static const architecture bert = {
+    .prefixes = {"bert.", "roberta."},
+    .layers = "encoder.layer.",
+    .modules =
+        {
+            [WORD_TABLE] = "embeddings.word_embeddings",
+            [PLACE_TABLE] = "embeddings.position_embeddings",
+            [TYPE_TABLE] = "embeddings.token_type_embeddings",
+            [EMBED_NORM] = "embeddings.LayerNorm",
+            [QUERIES] = "attention.self.query",
+            [KEYS] = "attention.self.key",
+            [VALUES] = "attention.self.value",
+            [MIXING] = "attention.output.dense",
+            [MIX_NORM] = "attention.output.LayerNorm",
+            [WIDENING] = "intermediate.dense",
+            [NARROWING] = "output.dense",
+            [DOWN_NORM] = "output.LayerNorm",
+        },
+};
+
+static int64_t size_of(const ak_bert_config *c, extent which)
+{
+    const int64_t sizes[] = {[ONE] = 1,
+                             [HIDDEN] = c->hidden,
+                             [INTERMEDIATE] = c->intermediate,
+                             [VOCABULARY] = c->vocabulary,
+                             [POSITIONS] = c->first_position + c->positions,
+                             [KINDS] = c->types};
+    return sizes[which];
+}
+
+static bool has_prefix(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+akin_status ak_bert_source_open(ak_bert_source *out, const ak_bert_config *config,
+                                const ak_safetensors *file, akin_arena *arena, akin_error *error)
+{
+    (void)error;
+    *out = (ak_bert_source){.config = config, .file = file, .arena = arena, .prefix = ""};
+    for (size_t i = 0; i < 2; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s%s.weight", bert.prefixes[i], bert.modules[WORD_TABLE]);
+        if (ak_safetensors_find(file, name))
+            out->prefix = bert.prefixes[i];
+    }
+    return AKIN_OK;
+}
+
+static const char *name_of(const ak_bert_source *from, int layer, const tensor_part *part)
+{
+    const char *stem = bert.modules[part->module];
+    if (layer < 0)
+        return ak_arena_format(from->arena, "%s%s.%s", from->prefix, stem, part->end);
+    return ak_arena_format(from->arena, "%s%s%d.%s.%s", from->prefix, bert.layers, layer, stem,
+                           part->end);
+}
+
+akin_status ak_bert_find(ak_bert_tensor *out, const ak_bert_source *from, int number,
+                         akin_error *error)
+{
+    int layer = ak_bert_layer_of(number);
+    const tensor_part *part =
+        layer < 0 ? &tables[number] : &layer_parts[(number - TABLE_TENSORS) % LAYER_TENSORS];
+    const ak_tensor *tensor;
+    bool vector = part->rows == ONE;
+    *out = (ak_bert_tensor){.name = name_of(from, layer, part),
+                            .rows = size_of(from->config, part->rows),
+                            .columns = size_of(from->config, part->columns)};
+    if (!out->name)
+        return ak_fail_memory(error);
+    const int64_t shape[] = {vector ? out->columns : out->rows, out->columns};
+    AK_TRY(ak_safetensors_expect(&tensor, from->file, out->name, vector ? 1 : 2, shape, error));
+    return ak_tensor_floats(&out->data, from->file, tensor, from->arena, error);
+}
+
+bool ak_bert_is_beside(const ak_bert_source *from, const char *name)
+{
+    static const char *const parts[] = {"pooler.", "cls.", "lm_head.", "embeddings.position_ids"};
+    const char *stem = has_prefix(name, from->prefix) ? name + strlen(from->prefix) : name;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (has_prefix(stem, parts[i]))
+            return true;
+    return false;
+}
