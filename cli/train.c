@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct {
@@ -20,8 +21,7 @@ static struct poptOption rows[] = {
     {"force", 'f', POPT_ARG_NONE, &options.force, 0, "replace an existing output", NULL},
     {"resume", 0, POPT_ARG_STRING, &options.resume, 0,
      "go on from the checkpoint in this folder (OUTPUT.checkpoint of the stopped run), or from a "
-     "copy "
-     "in it",
+     "copy in it; the run's own are written to OUTPUT.checkpoint",
      "FOLDER"},
     {"encoder", 'e', POPT_ARG_STRING, &options.encoder, 0,
      "without a recipe: the sentence-transformers folder, or fastText's .bin, to tune on top of "
@@ -132,59 +132,49 @@ static akin_status open_recipe(akin_recipe **recipe, akin_context *context, cons
 
 /* ---- names ---- */
 
-static char *checkpoint_folder(const char *output)
+/* Where a checkpoint stands that --resume may name: a folder's, or that of a copy in it. */
+static char *folder_of(const char *place)
 {
-    if (options.resume)
-        return strdup(options.resume);
-    return cli_beside(output, ".checkpoint");
-}
-
-/* The run's checkpoint; a run may have been resumed from a copy, which stands in the same folder.
- */
-static char *checkpoint_file(const char *place)
-{
-    size_t length = strlen(place), size = length + 32;
+    size_t length = strlen(place);
     if (cli_has_suffix(place, ".safetensors"))
         while (length && place[length - 1] != '/')
             length--;
-    char *file = malloc(size);
-    if (!file)
+    char *folder = length ? strndup(place, length) : strdup(".");
+    if (!folder)
         cli_out_of_memory();
-    snprintf(file, size, "%.*s/checkpoint.safetensors", length ? (int)length : 1,
-             length ? place : ".");
-    return file;
+    return folder;
 }
 
-static bool has_checkpoint(const char *place)
+static bool has_checkpoint(const char *folder)
 {
-    char *file = checkpoint_file(place);
+    char *file = cli_beside(folder, "/checkpoint.safetensors");
     bool there = access(file, F_OK) == 0;
     free(file);
     return there;
 }
 
 /* Copies that the run was told to keep stay. */
-static void remove_checkpoint(const char *place)
+static void remove_checkpoint(const char *folder)
 {
-    char *file = checkpoint_file(place);
+    char *file = cli_beside(folder, "/checkpoint.safetensors");
     unlink(file);
-    *strrchr(file, '/') = 0;
-    rmdir(file);
+    rmdir(folder);
     free(file);
 }
 
-/* Is it OUTPUT.checkpoint, and not a folder of the user's that --resume names? */
-static bool is_own(const char *checkpoint, const char *output)
+static bool same_folder(const char *a, const char *b)
 {
-    char *own = cli_beside(output, ".checkpoint"), *file = checkpoint_file(checkpoint);
-    *strrchr(file, '/') = 0;
-    char *expected = realpath(own, NULL), *found = realpath(file, NULL);
-    bool same = expected && found && strcmp(expected, found) == 0;
-    free(own);
-    free(file);
-    free(expected);
-    free(found);
-    return same;
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* Does --resume name the output's own checkpoint, and not a folder of the user's? */
+static bool resumes_own(const char *checkpoint)
+{
+    char *from = options.resume ? folder_of(options.resume) : NULL;
+    bool own = from && same_folder(from, checkpoint);
+    free(from);
+    return own;
 }
 
 /* ---- what came out ---- */
@@ -217,8 +207,7 @@ static int save(akin_model *model, const char *output, const akin_fit_summary *s
         return result;
     }
     tell(summary, output, monitor);
-    if (is_own(checkpoint, output))
-        remove_checkpoint(checkpoint);
+    remove_checkpoint(checkpoint);
     return CLI_DONE;
 }
 
@@ -252,6 +241,11 @@ static int train(akin_context *context, akin_recipe *recipe, const char *output,
     akin_trainer trainer = akin_recipe_trainer(recipe);
     trainer.checkpoint = checkpoint;
     trainer.resume = options.resume != NULL;
+    trainer.resume_from = options.resume;
+    trainer.replace_logs = options.force;
+    if (options.resume && !resumes_own(checkpoint))
+        cli_say("goes on from %s, which stays as it is; the run's own checkpoint is %s",
+                options.resume, checkpoint);
     akin_status status = akin_recipe_loaders(recipe, &training, &validation, &error);
     if (!status)
         status =
@@ -269,16 +263,16 @@ static int run(akin_context *context, const char **arguments, int count)
     if (count != 1)
         return cli_usage("train", "train wants one recipe or data file, found %d arguments", count);
     char *output = options.output ? strdup(options.output) : cli_default_output(arguments[0]);
-    char *checkpoint = output ? checkpoint_folder(output) : NULL;
-    if (!checkpoint)
+    if (!output)
         cli_out_of_memory();
+    char *checkpoint = cli_beside(output, ".checkpoint");
     assignments list = {.count = 0};
     akin_recipe *recipe = NULL;
     int result;
     if (access(output, F_OK) == 0 && !options.force)
         result = cli_usage(
             "train", "%s exists already; --force replaces it, --output names another", output);
-    else if (!options.resume && !options.force && has_checkpoint(checkpoint))
+    else if (!options.force && has_checkpoint(checkpoint) && !resumes_own(checkpoint))
         result = cli_usage("train",
                            "%s holds a run that was not finished: --resume %s goes on with it, "
                            "--force begins anew",

@@ -839,9 +839,11 @@ typedef struct akin_trainer {
     bool metrics_distinguish;        /* true: as in akin_evaluator_options */
     bool summary;                    /* true: a table of the model's parts before the first step */
     bool progress;                   /* true */
-    const char *log_folder;          /* NULL, or where log.csv and log.jsonl are written */
+    const char *log_folder;          /* NULL, or where log.csv and log.jsonl are written; logs of
+                                        another run there are AKIN_ERR_EXISTS, see replace_logs */
     const char *checkpoint;          /* NULL, or the folder that holds the run's checkpoint */
-    bool resume;                     /* continue from `checkpoint`; bit-equal to never stopping */
+    bool resume;                     /* continue from `checkpoint`, or what resume_from names;
+                                        bit-equal to never stopping */
     akin_callback callbacks[AKIN_MAX_CALLBACKS];
     int callback_count;
     /* When the checkpoint is written, besides the end of the run and an interruption. */
@@ -869,6 +871,9 @@ typedef struct akin_trainer {
        groups, those whose samples are taken for each other meet in batches of the sampler "groups". */
     int64_t hard_negatives_every;
     akin_mining_options hard_negatives;
+    bool replace_logs;               /* false; true: logs of another run are written over */
+    const char *resume_from;         /* NULL, or the folder of a checkpoint, or the file of a copy,
+                                        that is read instead of `checkpoint` and left as it is */
 } akin_trainer;
 
 AKIN_API akin_trainer akin_trainer_defaults(void);

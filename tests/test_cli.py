@@ -571,8 +571,11 @@ def an_interrupted_run_goes_on_as_if_never_stopped():
         file.seek(-5, os.SEEK_END)
         file.write(bytes([last[0] ^ 1]))
     train("never", *sets, "--resume", "broken", status=1, says="the checkpoint is damaged")
-    train("copied", *sets, "--resume", "backup")
-    assert os.listdir("backup"), "a folder that --resume names was emptied"
+    before = pathlib.Path("backup/checkpoint.safetensors").read_bytes()
+    train("copied", *sets, "--resume", "backup", says="backup, which stays as it is")
+    assert os.listdir("backup") == ["checkpoint.safetensors"], os.listdir("backup")
+    assert pathlib.Path("backup/checkpoint.safetensors").read_bytes() == before, "written to"
+    train("parts", *sets, "--resume", "backup", status=2, says="was not finished")
     train("parts", *sets, "--resume", "parts.checkpoint")
     whole, parts = (pathlib.Path(name, "head.safetensors").read_bytes()
                     for name in ("whole", "parts"))
@@ -581,6 +584,17 @@ def an_interrupted_run_goes_on_as_if_never_stopped():
                     for name in ("whole", "parts"))
     assert whole == parts, "the resumed run tells of other epochs"
     assert not os.path.exists("parts.checkpoint"), "a checkpoint was left"
+
+
+@case
+def logs_of_another_run_stay():
+    sets = ("-s", "train.epochs=1", "-s", "train.log_folder=logs")
+    train("logged", *sets)
+    before = pathlib.Path("logs/log.csv").read_bytes()
+    train("unlogged", *sets, status=1, says="logs/log.csv exists already")
+    assert pathlib.Path("logs/log.csv").read_bytes() == before, "the log was written over"
+    assert not os.path.exists("unlogged"), "it was trained before it was refused"
+    train("logged", *sets, "--force")
 
 
 def main():

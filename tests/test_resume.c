@@ -279,13 +279,13 @@ static void test_copies_are_kept(void **state)
     assert_copies("checkpoint-16.safetensors checkpoint-20.safetensors ");
     /* a run may go on from a copy, and goes on with the list of copies */
     snprintf(copy, sizeof copy, "%s/checkpoint-16.safetensors", folder);
-    trainer.checkpoint = copy;
+    trainer.resume_from = copy;
     trainer.checkpoint_keep = 3;
     resume(&p, trainer, expected, &whole);
     assert_copies("checkpoint-16.safetensors checkpoint-20.safetensors ");
     /* by value */
     char best[64];
-    trainer.checkpoint = folder;
+    trainer.resume_from = NULL;
     trainer.checkpoint_keep = 1;
     trainer.checkpoint_keep_by = AKIN_KEEP_BEST;
     trainer.max_epochs = 40;
@@ -296,6 +296,48 @@ static void test_copies_are_kept(void **state)
     snprintf(best, sizeof best, "checkpoint-%d.safetensors ", (int)whole.best_step);
     assert_copies(best);
     assert_true(whole.best_epoch > 0 && whole.best_epoch < 40); /* else it says nothing */
+}
+
+static void assert_same_file(const char *path, const char *data, size_t size)
+{
+    ak_map map;
+    assert_ok(ak_map_open(&map, path, told));
+    assert_int_equal(map.size, size);
+    assert_memory_equal(map.data, data, size);
+    ak_map_close(&map);
+}
+
+/* What the user names is read only, and the logs of another run are not cut to the checkpoint's. */
+static void test_what_is_the_users_stays(void **state)
+{
+    (void)state;
+    akin_model *model;
+    char backup[512], file[600];
+    snprintf(backup, sizeof backup, "%s", test_path("backup"));
+    snprintf(file, sizeof file, "%s/checkpoint.safetensors", backup);
+    plan p = {.lr = 0.05};
+    akin_trainer trainer = trainer_of(2);
+    trainer.checkpoint = backup;
+    trainer.log_folder = test_path("first");
+    assert_ok(fit(&model, &p, &trainer, NULL, told));
+    akin_model_free(model);
+    ak_map before;
+    assert_ok(ak_map_open(&before, file, told));
+    assert_ok(ak_make_folders(test_path("second"), told));
+    assert_ok(ak_file_write(test_path("second/log.csv"), "what it told\n", 13, told));
+    trainer.resume = true;
+    trainer.resume_from = backup;
+    trainer.checkpoint = test_path("own");
+    trainer.log_folder = test_path("second");
+    trainer.max_epochs = 3;
+    assert_int_equal(fit(&model, &p, &trainer, NULL, NULL), AKIN_ERR_EXISTS);
+    assert_same_file(test_path("second/log.csv"), "what it told\n", 13);
+    trainer.log_folder = test_path("first");
+    assert_ok(fit(&model, &p, &trainer, NULL, told));
+    akin_model_free(model);
+    assert_int_equal(ak_path_what(test_path("own/checkpoint.safetensors")), AK_PATH_FILE);
+    assert_same_file(file, before.data, before.size);
+    ak_map_close(&before);
 }
 
 /* ---- when checkpoints are written ---- */
@@ -435,6 +477,7 @@ int main(void)
         TEST(test_resume_with_more_epochs),
         TEST(test_resumed_logs),
         TEST(test_copies_are_kept),
+        TEST(test_what_is_the_users_stays),
         TEST(test_when_checkpoints_are_written),
         TEST(test_resume_of_another_run),
     };

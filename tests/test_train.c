@@ -256,7 +256,12 @@ static void test_logs(void **state)
     const char *header = "epoch,step,seconds,lr,train_loss,validation_loss,reciprocal_rank\n0,0,";
     assert_int_equal(count_lines(test_path("logs/deep/log.csv"), header, false), 5);
     assert_int_equal(count_lines(test_path("logs/deep/log.jsonl"), "{\"epoch\": 0", true), 4);
-    trainer.metrics_per_step = true; /* a new run starts its log anew */
+    trainer.metrics_per_step = true;
+    akin_error error;
+    assert_int_equal(fit(&model, &p, &trainer, NULL, &error), AKIN_ERR_EXISTS);
+    assert_non_null(strstr(error.message, "\"log_folder\" has the logs of another run"));
+    assert_int_equal(count_lines(test_path("logs/deep/log.csv"), header, false), 5);
+    trainer.replace_logs = true; /* a new run starts its log anew */
     assert_ok(fit(&model, &p, &trainer, NULL, told));
     akin_model_free(model);
     assert_int_equal(count_lines(test_path("logs/deep/log.csv"), "epoch,", false), 5);
@@ -421,6 +426,7 @@ static void test_without_memory(void **state)
     trainer.checkpoint = test_path("run");
     trainer.checkpoint_epochs = trainer.checkpoint_keep = 1;
     trainer.log_folder = test_path("log");
+    trainer.replace_logs = true;
     trainer.tensorboard = trainer.profile = true;
     trainer.average = 0.9;
     const akin_parameter_group group = {"head/*", 0.5, 0};

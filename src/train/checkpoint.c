@@ -184,24 +184,9 @@ static akin_status copy_kept(const char *folder, const char *path, int64_t step,
 
 /* ---- writing ---- */
 
-/* The checkpoint of a run is a folder; one may go on from a copy in it too, named by its file. */
-static bool names_a_copy(const akin_training *t)
+static char *path_in(const char *folder)
 {
-    return ak_path_has_suffix(t->trainer.checkpoint, ".safetensors");
-}
-
-static char *folder_of(const akin_training *t)
-{
-    return names_a_copy(t) ? ak_path_parent(t->trainer.checkpoint)
-                           : ak_strdup(t->trainer.checkpoint);
-}
-
-static char *path_to_write(const akin_training *t)
-{
-    char *folder = folder_of(t);
-    char *path = folder ? ak_path_join(folder, "checkpoint.safetensors") : NULL;
-    ak_free(folder);
-    return path;
+    return ak_path_join(folder, "checkpoint.safetensors");
 }
 
 static akin_status write_state(akin_training *t, const char *path, akin_error *error)
@@ -226,15 +211,15 @@ akin_status ak_checkpoint_write(akin_training *t, akin_error *error)
 {
     double start = ak_seconds();
     ak_stage before = ak_enter(t, AK_STAGE_CHECKPOINT);
-    char *folder = folder_of(t), *path = path_to_write(t);
-    akin_status status = folder && path ? ak_make_folders(folder, error) : ak_fail_memory(error);
+    const char *folder = t->trainer.checkpoint;
+    char *path = path_in(folder);
+    akin_status status = path ? ak_make_folders(folder, error) : ak_fail_memory(error);
     ak_kept gone = {-1, NAN};
     bool kept = !status && choose_kept(t, &gone);
     if (!status)
         status = write_state(t, path, error);
     if (!status && kept)
         status = copy_kept(folder, path, t->step, gone.step, error);
-    ak_free(folder);
     ak_free(path);
     t->checkpointed = ak_seconds();
     t->checkpoint_cost = t->checkpointed - start;
@@ -335,16 +320,23 @@ static akin_status restore(akin_training *t, const ak_safetensors *file, const c
     ak_free(settings);
     AK_TRY(status);
     AK_TRY(ak_json_parse(&root, arena, state, strlen(state), path, error));
-    ak_state_read(t, root);
+    AK_TRY(ak_state_read(t, root, error));
     AK_TRY(make_best(t, error));
     return read_blocks(t, file, error);
+}
+
+/* A folder has one checkpoint, but any number of copies, which are named by their files. */
+static char *path_to_read(const akin_training *t)
+{
+    const char *from = t->trainer.resume_from ? t->trainer.resume_from : t->trainer.checkpoint;
+    return ak_path_has_suffix(from, ".safetensors") ? ak_strdup(from) : path_in(from);
 }
 
 akin_status ak_checkpoint_read(akin_training *t, akin_error *error)
 {
     akin_arena *arena = NULL;
     ak_safetensors *file = NULL;
-    char *path = names_a_copy(t) ? ak_strdup(t->trainer.checkpoint) : path_to_write(t);
+    char *path = path_to_read(t);
     akin_status status = path ? ak_arena_create(&arena, error) : ak_fail_memory(error);
     if (!status)
         status = ak_safetensors_open(&file, path, error);

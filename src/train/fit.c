@@ -9,7 +9,7 @@ static akin_status make_places(akin_training *t, akin_error *error)
 {
     if (t->trainer.resume)
         AK_TRY(ak_checkpoint_read(t, error));
-    else if (t->trainer.checkpoint)
+    if (t->trainer.checkpoint)
         AK_TRY(ak_make_folders(t->trainer.checkpoint, error));
     return ak_run_log_open(t, error);
 }

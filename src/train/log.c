@@ -1,11 +1,15 @@
 /* Logs of a run: log.csv has a row a validation or epoch, log.jsonl has a line for each and, when
    metrics are computed per step, a line a step; events for TensorBoard have loss and lr of every
-   step and what log.csv has. A resumed run cuts them to what they were at its checkpoint. */
+   step and what log.csv has. A resumed run cuts them to what they were at its checkpoint; those of
+   another run stay as they are. */
 #include "train/train.h"
 
 #include <math.h>
+#include <string.h>
 #include <time.h>
 
+#define CSV "log.csv"
+#define JSONL "log.jsonl"
 #define EVENTS "events.out.tfevents.0000000000.akin" /* TensorBoard looks for "tfevents" */
 
 struct ak_run_log {
@@ -50,17 +54,67 @@ static akin_status open_events(ak_run_log *log, const akin_training *t, akin_err
     return ak_log_size(log->events) ? AKIN_OK : put_event(log, NULL, error);
 }
 
+/* Where log.csv stands, which tells a run's own logs from those of another. */
+static char *csv_path(const akin_training *t)
+{
+    char *path = ak_path_join(t->trainer.log_folder, CSV);
+    char *whole = path ? ak_path_absolute(path) : NULL;
+    ak_free(path);
+    return whole;
+}
+
+static akin_status refuse_existing(const char *folder, const char *name, akin_error *error)
+{
+    int64_t size = 0, time;
+    akin_status status = AKIN_OK;
+    char *path = ak_path_join(folder, name);
+    if (!path)
+        return ak_fail_memory(error);
+    if (ak_file_stamp(path, &size, &time, NULL) == AKIN_OK && size)
+        status = ak_fail(error, AKIN_ERR_EXISTS,
+                         "%s exists already: \"log_folder\" has the logs of another run", path);
+    ak_free(path);
+    return status;
+}
+
+akin_status ak_run_log_check(const akin_training *t, akin_error *error)
+{
+    const char *folder = t->trainer.log_folder;
+    if (!folder || t->trainer.replace_logs)
+        return AKIN_OK;
+    char *csv = csv_path(t);
+    if (!csv)
+        return ak_fail_memory(error);
+    bool own = t->log_csv && strcmp(t->log_csv, csv) == 0;
+    ak_free(csv);
+    if (own)
+        return AKIN_OK;
+    AK_TRY(refuse_existing(folder, CSV, error));
+    AK_TRY(refuse_existing(folder, JSONL, error));
+    return refuse_existing(folder, EVENTS, error);
+}
+
+static akin_status keep_csv_path(akin_training *t, akin_error *error)
+{
+    char *csv = csv_path(t);
+    t->log_csv = csv ? ak_arena_copy(t->run_arena, csv, strlen(csv)) : NULL;
+    ak_free(csv);
+    return t->log_csv ? AKIN_OK : ak_fail_memory(error);
+}
+
 akin_status ak_run_log_open(akin_training *t, akin_error *error)
 {
     const char *folder = t->trainer.log_folder;
     if (!folder)
         return AKIN_OK;
+    AK_TRY(ak_run_log_check(t, error));
     AK_TRY(ak_make_folders(folder, error));
+    AK_TRY(keep_csv_path(t, error));
     t->log = ak_calloc(1, sizeof *t->log);
     if (!t->log)
         return ak_fail_memory(error);
-    AK_TRY(open_one(&t->log->csv, folder, "log.csv", t->log_sizes.csv, error));
-    AK_TRY(open_one(&t->log->jsonl, folder, "log.jsonl", t->log_sizes.jsonl, error));
+    AK_TRY(open_one(&t->log->csv, folder, CSV, t->log_sizes.csv, error));
+    AK_TRY(open_one(&t->log->jsonl, folder, JSONL, t->log_sizes.jsonl, error));
     return t->trainer.tensorboard ? open_events(t->log, t, error) : AKIN_OK;
 }
 

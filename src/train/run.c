@@ -390,6 +390,8 @@ akin_status ak_run_open(akin_training *t, akin_context *context, const akin_trai
            trainer->size < sizeof t->trainer ? trainer->size : sizeof t->trainer);
     trainer = &t->trainer;
     AK_TRY(ak_trainer_check(trainer, error));
+    if (!trainer->resume)
+        AK_TRY(ak_run_log_check(t, error));
     uint64_t seed = context->seed;
     context->seed = trainer->seed; /* fresh parameters are drawn by the run's seed */
     akin_status status = open_all(t, train, validation, error);

@@ -83,6 +83,7 @@ static bool add_all(const akin_training *t, akin_arena *arena, ak_value *root)
         if (!add_row(&rows[i], t, arena, root))
             return false;
     return ak_value_add_number(arena, root, "seconds", ak_seconds() - t->started) &&
+           (!t->log_csv || ak_value_add_string(arena, root, "log_csv", t->log_csv)) &&
            ak_value_add_string(arena, root, "history", t->history.data ? t->history.data : "") &&
            add_kept(t, arena, root) && add_figures(t, arena, root);
 }
@@ -109,9 +110,11 @@ static void read_kept(akin_training *t, const ak_value *list)
             (ak_kept){ak_value_get_int(one, "step", 0), ak_value_get_number(one, "value", NAN)};
 }
 
-void ak_state_read(akin_training *t, const ak_value *root)
+akin_status ak_state_read(akin_training *t, const ak_value *root, akin_error *error)
 {
     const char *history = ak_value_get_string(root, "history", "");
+    const char *csv = ak_value_get_string(root, "log_csv", NULL);
+    t->log_csv = csv ? ak_arena_copy(t->run_arena, csv, strlen(csv)) : NULL;
     for (int i = 0; i < ROWS; i++)
         read_row(&rows[i], t, root);
     t->started -= ak_value_get_number(root, "seconds", 0);
@@ -123,4 +126,5 @@ void ak_state_read(akin_training *t, const ak_value *root)
         t->figures[i].base = ak_value_get_number(one, "base", NAN);
         t->figures[i].best = ak_value_get_number(one, "best", NAN);
     }
+    return t->history.failed || (csv && !t->log_csv) ? ak_fail_memory(error) : AKIN_OK;
 }

@@ -181,6 +181,7 @@ struct akin_training {
     struct ak_run_log *log;
     ak_text history;        /* of every epoch, see history.c */
     ak_log_sizes log_sizes; /* at the last checkpoint */
+    const char *log_csv;    /* where these logs stand: log.csv's absolute path; NULL: nowhere */
     double started, told;   /* seconds: of the run, of the last progress message */
     double checkpointed, checkpoint_cost; /* seconds: of the last checkpoint, what it took */
     ak_hash base;           /* the encoders' space before the first step */
@@ -260,7 +261,7 @@ akin_status ak_settings_compare(ak_settings ours, ak_settings theirs, const char
 /* ---- state.c: where a run stands ---- */
 
 akin_status ak_state_json(akin_training *t, char **out, akin_error *error); /* the caller frees */
-void ak_state_read(akin_training *t, const ak_value *root);
+akin_status ak_state_read(akin_training *t, const ak_value *root, akin_error *error);
 
 /* ---- checkpoint.c ---- */
 
@@ -273,6 +274,8 @@ akin_status ak_checkpoint_read(akin_training *t, akin_error *error);
 /* ---- log.c: log.csv, log.jsonl and events for TensorBoard ---- */
 
 typedef struct ak_run_log ak_run_log;
+/* AKIN_ERR_EXISTS where the logs of another run would be written over. */
+akin_status ak_run_log_check(const akin_training *t, akin_error *error);
 /* In the trainer's log folder, if it names one; of what is there t->log_sizes stay. */
 akin_status ak_run_log_open(akin_training *t, akin_error *error);
 void ak_run_log_close(ak_run_log *log);

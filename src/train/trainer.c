@@ -105,12 +105,16 @@ akin_status ak_trainer_check(const akin_trainer *trainer, akin_error *error)
 {
     if (!trainer->monitor)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "\"monitor\" must name a metric, found NULL");
-    if (trainer->resume && !trainer->checkpoint)
-        return ak_fail(error, AKIN_ERR_ARGUMENT, "to resume, \"checkpoint\" must name the folder");
-    if (!trainer->resume && trainer->checkpoint &&
-        ak_path_has_suffix(trainer->checkpoint, ".safetensors"))
+    if (trainer->resume && !trainer->checkpoint && !trainer->resume_from)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
-                       "\"checkpoint\" is %s, must be a folder; only to resume it may be a file",
+                       "to resume, \"checkpoint\" or \"resume_from\" must name the folder");
+    if (!trainer->resume && trainer->resume_from)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "\"resume_from\" is %s, but \"resume\" is false", trainer->resume_from);
+    if (trainer->checkpoint && ak_path_has_suffix(trainer->checkpoint, ".safetensors"))
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "\"checkpoint\" is %s, must be a folder; a copy to resume from is named by "
+                       "\"resume_from\"",
                        trainer->checkpoint);
     if (trainer->callback_count < 0 || trainer->callback_count > AKIN_MAX_CALLBACKS)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "%d callbacks, must be between 0 and %d",
