@@ -587,6 +587,19 @@ def an_interrupted_run_goes_on_as_if_never_stopped():
 
 
 @case
+def what_measures_nothing_is_told():
+    lines("ten.jsonl", PAIRS[:10])
+    akin("train", "ten.jsonl", "--encoder", "tiny", "-o", "ten", "-s", "train.epochs=1",
+         says="warning: ./ten.jsonl, the validation data (1 samples): there is one b")
+    lines("one.jsonl", PAIRS[:1])
+    akin("evaluate", "tiny", "--data", "one.jsonl", "--samples", "pairs",
+         says="warning: one.jsonl: there is one candidate")
+    lines("three.jsonl", PAIRS[:30])
+    _, err = akin("train", "three.jsonl", "--encoder", "tiny", "-o", "three", "-s", "train.epochs=1")
+    assert "warning" not in err, err
+
+
+@case
 def logs_of_another_run_stay():
     sets = ("-s", "train.epochs=1", "-s", "train.log_folder=logs")
     train("logged", *sets)

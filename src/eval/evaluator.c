@@ -289,6 +289,9 @@ akin_status ak_evaluator_rank(ak_evaluator *e, const char *name, const ak_ids *i
     e->candidates = e->trial.candidates;
     AK_TRY(ak_trial_rank(&e->trial, &e->tuned, e->scratch, &e->tuned_rankings, error));
     AK_TRY(check_relevant(e->tuned_rankings, queries, name, error));
+    if (e->candidates == 1 && !e->pass)
+        ak_warn(e->model->context, "%s: there is one candidate, which every model ranks first",
+                name);
     e->base_rankings = NULL;
     if (e->base.queries.data)
         AK_TRY(ak_trial_rank(&e->trial, &e->base, e->scratch, &e->base_rankings, error));

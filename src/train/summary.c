@@ -52,21 +52,44 @@ static bool any_alike(const ak_table *table)
     return false;
 }
 
+/* One b that is right for every a: whatever the model, it ranks first. */
+static bool one_answer(const ak_table *table)
+{
+    for (int64_t i = 0; i < table->count; i++)
+        if (table->content[2 * i + 1] != table->content[1] || !(table->score[i] > 0.5f))
+            return false;
+    return true;
+}
+
+/* Why nothing can be learnt from these samples, nor measured on them; NULL: it can. */
+static const char *doubt_of(const ak_table *table)
+{
+    bool pairs = table->kind == AKIN_PAIRS;
+    if (pairs && !any_alike(table))
+        return "no pair has a score above 0.5, so none is alike";
+    if (pairs && one_answer(table))
+        return "there is one b, and it fits every a, so none are unlike";
+    if (!pairs && table->groups == 1)
+        return "all samples are of one group, so none are unlike";
+    if (!pairs && ak_table_lonely_groups(table) == table->groups)
+        return "every group has one sample, so none are alike";
+    return NULL;
+}
+
 void ak_tell_doubts(const akin_training *t)
 {
-    const ak_table *table = t->train.table;
-    const char *doubt = NULL;
-    if (ak_loader_is_stream(t->train.loader))
-        return;
-    if (table->kind == AKIN_PAIRS && !any_alike(table))
-        doubt = "no pair has a score above 0.5, so none is alike";
-    else if (table->kind == AKIN_GROUPS && table->groups == 1)
-        doubt = "all samples are of one group, so none are unlike";
-    else if (table->kind == AKIN_GROUPS && ak_table_lonely_groups(table) == table->groups)
-        doubt = "every group has one sample, so none are alike";
+    const char *name = ak_dataset_name(t->train.dataset);
+    const char *doubt = ak_loader_is_stream(t->train.loader) ? NULL : doubt_of(t->train.table);
     if (doubt)
-        ak_warn(t->context, "%s: %s; there may be nothing to learn", ak_dataset_name(t->train.dataset),
-                doubt);
+        ak_warn(t->context, "%s: %s; there may be nothing to learn", name, doubt);
+    if (!t->validation.loader || ak_loader_is_stream(t->validation.loader))
+        return;
+    doubt = doubt_of(t->validation.table);
+    if (doubt)
+        ak_warn(t->context,
+                "%s, the validation data (%lld samples): %s; it can hardly tell a better model from a "
+                "worse one",
+                ak_dataset_name(t->validation.dataset), (long long)t->validation.table->count, doubt);
 }
 
 void ak_tell_parts(const akin_training *t)

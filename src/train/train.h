@@ -318,7 +318,7 @@ void ak_call(akin_training *t, size_t offset);
 bool ak_names_have(const char *names, const char *name);
 
 void ak_tell_parts(const akin_training *t);
-/* Warns of training data from which nothing can be learnt. */
+/* Warns of data from which nothing can be learnt, or on which nothing can be measured. */
 void ak_tell_doubts(const akin_training *t);
 void ak_tell_step(akin_training *t);
 void ak_tell_epoch(const akin_training *t);
