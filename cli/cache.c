@@ -16,7 +16,7 @@ static struct poptOption rows[] = {
     {"max-size", 0, POPT_ARG_STRING, &options.max_size, 0,
      "gc: remove the least recently used until the rest fits (500M, 2G)", "SIZE"},
     {"older-than", 0, POPT_ARG_STRING, &options.older_than, 0,
-     "gc: remove what was not used for that long (12h, 30d)", "TIME"},
+     "gc: remove what was not used for that long (30m, 12h, 5d, 4w)", "TIME"},
     {"unreachable", 0, POPT_ARG_NONE, &options.unreachable, 0,
      "gc: remove vectors of encoders whose folder is gone", NULL},
     {"dry-run", 0, POPT_ARG_NONE, &options.dry_run, 0, "gc: only say what would be removed", NULL},
@@ -30,27 +30,27 @@ typedef struct unit {
     double factor;
 } unit;
 
-/* A number and one of the units' letters; false: not that. */
+/* A number and one of the units' letters, which the last unit, if it is a factor alone, does
+   without; false: not that. */
 static bool parse(const char *text, const unit *units, int64_t *out)
 {
     char *end;
     double number = strtod(text, &end);
     if (end == text || !(number >= 0) || number > 1e15)
         return false;
-    for (; units->letter; units++)
-        if (toupper((unsigned char)*end) == units->letter) {
-            number *= units->factor;
-            end++;
-            break;
-        }
+    while (units->letter && toupper((unsigned char)*end) != units->letter)
+        units++;
+    end += units->letter != 0;
+    number *= units->factor;
     *out = (int64_t)number;
-    return !*end && number < 9e18;
+    return !*end && units->factor > 0 && number < 9e18;
 }
 
 static bool read_options(akin_cache_gc_options *gc)
 {
-    static const unit sizes[] = {{'K', 1e3}, {'M', 1e6}, {'G', 1e9}, {'T', 1e12}, {0, 0}};
-    static const unit times[] = {{'S', 1}, {'H', 3600}, {'D', 86400}, {'W', 7 * 86400}, {0, 0}};
+    static const unit sizes[] = {{'K', 1e3}, {'M', 1e6}, {'G', 1e9}, {'T', 1e12}, {0, 1}};
+    static const unit times[] = {{'S', 1},     {'M', 60},        {'H', 3600},
+                                 {'D', 86400}, {'W', 7 * 86400}, {0, 0}};
     *gc = akin_cache_gc_defaults();
     gc->unreachable = options.unreachable;
     gc->dry_run = options.dry_run;
@@ -137,6 +137,14 @@ static int64_t count_broken(const akin_cache *cache)
     return broken;
 }
 
+static int fail_broken(int64_t broken)
+{
+    akin_error error = {.status = AKIN_ERR_FORMAT};
+    snprintf(error.message, sizeof error.message, "%lld broken file%s in the cache",
+             (long long)broken, broken == 1 ? "" : "s");
+    return cli_fail(&error);
+}
+
 /* ---- the command ---- */
 
 static int run(akin_context *context, const char **arguments, int count)
@@ -148,25 +156,28 @@ static int run(akin_context *context, const char **arguments, int count)
     akin_status status;
     if (!read_options(&gc))
         return cli_usage("cache", "--max-size wants a size such as 500M or 2G, --older-than a time "
-                                  "such as 12h or 30d");
+                                  "with its unit, such as 30m, 12h or 5d");
+    bool cleans = strcmp(word, "gc") == 0;
+    if (cleans && !options.max_size && !options.older_than && !options.unreachable)
+        return cli_usage("cache", "gc wants --max-size, --older-than or --unreachable, which say "
+                                  "what to remove");
     if (!strcmp(word, "ls"))
         status = akin_cache_list(&cache, context, &error);
     else if (!strcmp(word, "verify"))
         status = akin_cache_verify(&cache, context, &error);
-    else if (!strcmp(word, "gc"))
+    else if (cleans)
         status = akin_cache_gc(&cache, context, &gc, &error);
     else
         return cli_usage("cache", "cache wants one of ls, verify and gc");
     if (status)
         return cli_fail(&error);
-    print(cache, strcmp(word, "gc") ? "" : gc.dry_run ? ": would be removed" : ": removed");
+    print(cache, !cleans ? "" : gc.dry_run ? ": would be removed" : ": removed");
     int64_t broken = count_broken(cache);
     akin_cache_free(cache);
-    if (!broken)
-        return CLI_DONE;
-    snprintf(error.message, sizeof error.message, "%lld broken file%s in the cache",
-             (long long)broken, broken == 1 ? "" : "s");
-    return cli_fail(&error);
+    if (broken && cleans)
+        cli_say("%lld of the files that %s removed %s broken", (long long)broken,
+                gc.dry_run ? "would be" : "were", broken == 1 ? "is" : "are");
+    return broken && !cleans ? fail_broken(broken) : CLI_DONE;
 }
 
 const cli_command cli_cache = {

@@ -466,12 +466,16 @@ def the_cache_is_shown_checked_and_cleaned():
     assert str(segment) in done.stdout, done.stdout
     _, err = train("again", "--cache", "own", "--set", "train.epochs=1")
     assert "computed again" in err and "; 0 encoded" not in err, err
-    akin("cache", "gc", "--cache", "own", status=1, says="say what to remove")
+    akin("cache", "gc", "--cache", "own", status=2, says="say what to remove")
     akin("cache", "gc", "--max-size", "2 apples", "--cache", "own", status=2, says="2G")
+    akin("cache", "gc", "--older-than", "5", "--cache", "own", status=2, says="with its unit")
+    assert "removed" in akin("cache", "gc", "--older-than", "30m", "--cache", "own")[0]
     akin("cache", "frob", status=2, says="ls, verify and gc")
     out, _ = akin("cache", "gc", "--max-size", "0", "--dry-run", "--cache", "own")
     assert "would be removed" in out and segment.parent.exists(), out
-    akin("cache", "gc", "--max-size", "0", "--cache", "own")
+    for file in segment.parent.glob("*.safetensors"):
+        file.write_bytes(file.read_bytes()[:-3])
+    akin("cache", "gc", "--max-size", "0", "--cache", "own", says="broken")
     assert not json.loads(akin("cache", "ls", "--json", "--cache", "own")[0])["entries"]
 
 
