@@ -249,6 +249,26 @@ static akin_status parse_metrics(akin_recipe *recipe, akin_error *error)
     return AKIN_OK;
 }
 
+/* "loss: supcon" is short for "loss: {type: supcon}". */
+static akin_status expand_name(akin_recipe *recipe, const char *key, akin_error *error)
+{
+    ak_value *v = recipe->root->first;
+    while (v && strcmp(v->key, key) != 0)
+        v = v->next;
+    if (!v || v->kind != AK_STRING)
+        return AKIN_OK;
+    const char *name = v->string;
+    v->kind = AK_MAP;
+    v->first = v->last = NULL;
+    v->count = 0;
+    ak_value *type = ak_value_add_string(recipe->arena, v, "type", name);
+    if (!type)
+        return ak_fail_memory(error);
+    type->line = v->line;
+    type->column = v->column;
+    return AKIN_OK;
+}
+
 static akin_status check_encoders(const akin_recipe *recipe, akin_error *error)
 {
     const ak_value *encoders;
@@ -260,8 +280,9 @@ static akin_status check_encoders(const akin_recipe *recipe, akin_error *error)
     for (const ak_value *one = encoders->first; one; one = one->next)
         if (one->kind != AK_MAP)
             return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, one->line,
-                              "the encoder \"%s\" is %s, expected a map of options", one->key,
-                              ak_value_kind_name(one->kind));
+                              "the encoder \"%s\" is %s, expected a map of options, for example "
+                              "{type: transformer, path: minilm/}",
+                              one->key, ak_value_kind_name(one->kind));
     return AKIN_OK;
 }
 
@@ -286,6 +307,9 @@ akin_status ak_recipe_parse(akin_recipe *recipe, akin_error *error)
     AK_TRY(ak_options_parse(section_rows, &top, recipe->root, also, recipe->arena, recipe->name,
                             error));
     recipe->cache = top.cache;
+    AK_TRY(expand_name(recipe, "head", error));
+    AK_TRY(expand_name(recipe, "loss", error));
+    AK_TRY(expand_name(recipe, "optimizer", error));
     AK_TRY(parse_data(recipe, error));
     AK_TRY(parse_train(recipe, error));
     AK_TRY(parse_optimizer(recipe, error));
