@@ -18,6 +18,7 @@ typedef struct cli_command {
     const char *description; /* paragraphs of the manual */
     const char *example;
     struct poptOption *options; /* its own; the common ones are added */
+    bool prints;                /* --output - is standard output */
     int (*run)(akin_context *context, const char **arguments, int count);
 } cli_command;
 
@@ -54,5 +55,6 @@ char *cli_beside(const char *path, const char *ending);    /* "faq-model/": "faq
 _Noreturn void cli_out_of_memory(void);
 bool cli_is_folder(const char *path);
 bool cli_has_suffix(const char *path, const char *suffix);
+bool cli_is_recipe(const char *path); /* by its name; else it is data */
 
 #endif

@@ -247,3 +247,8 @@ bool cli_has_suffix(const char *path, const char *suffix)
     size_t length = strlen(path), size = strlen(suffix);
     return length >= size && strcmp(path + length - size, suffix) == 0;
 }
+
+bool cli_is_recipe(const char *path)
+{
+    return cli_has_suffix(path, ".yaml") || cli_has_suffix(path, ".yml");
+}

@@ -140,6 +140,8 @@ static int run(akin_context *context, const char **arguments, int count)
     akin_corpus *corpus = NULL;
     char notes[1024] = "";
     int space = space_asked();
+    if (options.output && strcmp(options.output, "-") == 0)
+        options.output = NULL;
     if (count < 1 || count > 2)
         return cli_usage("encode", "encode wants a model and a file, found %d arguments", count);
     if (options.base && options.confidence)
@@ -177,4 +179,5 @@ const cli_command cli_encode = {
                    "and writes a vector for each, in order.",
     .example = "akin encode faq-model questions.jsonl --field question --output questions.npy",
     .options = rows,
+    .prints = true,
     .run = run};

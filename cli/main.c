@@ -30,6 +30,17 @@ static int print_version(void)
     return CLI_DONE;
 }
 
+/* Is --output standard output, for a command whose output is a file or folder? */
+static bool misses_output(const cli_command *command)
+{
+    for (const struct poptOption *row = command->options; row->longName; row++)
+        if (strcmp(row->longName, "output") == 0) {
+            const char *value = *(char *const *)row->arg;
+            return !command->prints && value && strcmp(value, "-") == 0;
+        }
+    return false;
+}
+
 static int run_command(const cli_command *command, poptContext parser)
 {
     akin_context *context = NULL;
@@ -68,6 +79,10 @@ static int start_command(const cli_command *command, int argc, const char **argv
         poptPrintHelp(parser, stdout, 0);
         printf("\nExample:\n  %s\n", command->example);
         result = CLI_DONE;
+    } else if (misses_output(command)) {
+        result = cli_usage(command->name, "--output wants a name: %s does not write to standard "
+                                          "output (./- is a file named -)",
+                           command->name);
     } else {
         result = run_command(command, parser);
     }

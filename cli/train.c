@@ -78,11 +78,6 @@ static akin_status assign_fields(assignments *list, akin_error *error)
     return status;
 }
 
-static bool is_recipe(const char *path)
-{
-    return cli_has_suffix(path, ".yaml") || cli_has_suffix(path, ".yml");
-}
-
 static akin_status too_many_sets(akin_error *error)
 {
     *error = (akin_error){.status = AKIN_ERR_ARGUMENT};
@@ -111,7 +106,7 @@ static akin_status open_recipe(akin_recipe **recipe, akin_context *context, cons
                                assignments *list, akin_error *error)
 {
     akin_status status = AKIN_OK;
-    if (!is_recipe(path)) {
+    if (!cli_is_recipe(path)) {
         assign(list, "data.train", path);
         assign_encoder(list);
         if (options.samples)
@@ -125,7 +120,7 @@ static akin_status open_recipe(akin_recipe **recipe, akin_context *context, cons
             list->text[list->count++] = *set;
     }
     if (!status)
-        status = akin_recipe_open(recipe, context, is_recipe(path) ? path : NULL, list->text,
+        status = akin_recipe_open(recipe, context, cli_is_recipe(path) ? path : NULL, list->text,
                                   list->count, error);
     return status;
 }

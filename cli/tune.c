@@ -18,7 +18,7 @@ static struct poptOption rows[] = {
     {"set", 's', POPT_ARG_ARGV, &options.sets, 0,
      "change a recipe key, as in tune.optimizer.lr=[1e-3,3e-4] (repeatable)", "KEY=VALUE"},
     {"trials", 't', POPT_ARG_INT, &options.trials, 0,
-     "try so many combinations, drawn by the recipe's seed (default: all)", "N"},
+     "try so many combinations, drawn by the recipe's seed (default: 0, all)", "N"},
     {"inner", 0, POPT_ARG_DOUBLE | POPT_ARGFLAG_SHOW_DEFAULT, &options.inner, 0,
      "share of the training data that is held out to choose by", "SHARE"},
     {"output", 'o', POPT_ARG_STRING, &options.output, 0,
@@ -175,8 +175,12 @@ static int run(akin_context *context, const char **arguments, int count)
 {
     if (count != 1)
         return cli_usage("tune", "tune wants one recipe, found %d arguments", count);
+    if (!cli_is_recipe(arguments[0]))
+        return cli_usage("tune", "tune wants a recipe (.yaml), which names the data and what to try; "
+                                 "found %s",
+                         arguments[0]);
     if (options.trials < 0)
-        return cli_usage("tune", "--trials must be at least 1");
+        return cli_usage("tune", "--trials is %d, must be at least 0 (all)", options.trials);
     char *output = options.output ? strdup(options.output) : cli_default_output(arguments[0]);
     if (!output)
         cli_out_of_memory();

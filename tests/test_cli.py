@@ -408,6 +408,8 @@ def tune_ranks_trials_and_keeps_what_is_better():
         "train: {epochs: 2}\n"
         "tune: {head.type: [gated, linear], optimizer.lr: [1e-3, 1e-2]}\n")
     akin("tune", "t.yaml", "a", status=2, says="found 2 arguments")
+    akin("tune", "pairs.jsonl", status=2, says="tune wants a recipe")
+    akin("tune", "t.yaml", "--trials", "-1", status=2, says="--trials is -1, must be at least 0")
     out, err = akin("tune", "t.yaml", "-o", "tuned")
     assert out.splitlines()[0].startswith("reciprocal_rank on the inner validation (10 queries)"), out
     assert out.count("optimizer.lr=") == 4 and "the base" in out, out
@@ -421,6 +423,9 @@ def tune_ranks_trials_and_keeps_what_is_better():
     assert ("head" in told) == (first["kept"] == "tuned"), told
     akin("tune", "t.yaml", "-o", "x", "--set", "tune={head.type: [gaited]}", status=1,
          says="head.type=gaited")
+    out, _ = akin("tune", "t.yaml", "-o", "named", "--set",
+                  "tune={head: [linear, {type: linear, rank: 2}]}")
+    assert "head=linear\n" in out and "head={type: linear, rank: 2}" in out, out
 
 
 @case
@@ -588,6 +593,16 @@ def an_interrupted_run_goes_on_as_if_never_stopped():
                     for name in ("whole", "parts"))
     assert whole == parts, "the resumed run tells of other epochs"
     assert not os.path.exists("parts.checkpoint"), "a checkpoint was left"
+
+
+@case
+def standard_output_is_for_vectors():
+    for words in (("report", "first", "--data", "pairs.jsonl"), ("train", "pairs.jsonl"),
+                  ("index", "tiny", "pairs.jsonl"), ("mine", "tiny", "pairs.jsonl")):
+        akin(*words, "--output", "-", status=2, says="does not write to standard output")
+    assert not os.path.exists("-")
+    words = ("encode", "tiny", "pairs.jsonl", "--field", "a")
+    assert akin(*words, "--output", "-")[0] == akin(*words)[0]
 
 
 @case

@@ -258,7 +258,7 @@ static akin_status open_data(tuner *t, akin_error *error)
 static akin_status check_options(const akin_tune_options *o, akin_error *error)
 {
     if (o->trials < 0)
-        return ak_fail(error, AKIN_ERR_ARGUMENT, "trials is %lld, must be at least 0",
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "trials is %lld, must be at least 0 (all)",
                        (long long)o->trials);
     if (!(o->inner > 0 && o->inner < 1))
         return ak_fail(error, AKIN_ERR_ARGUMENT, "inner must be a share between 0 and 1");
