@@ -442,6 +442,12 @@ struct akin_encoder_class {
        objects' tags, and an object's place among them. NULL: no tags. */
     const char *const *(*tags)(const void *self, int64_t *count);
     akin_status (*tag)(const void *self, akin_object object, int64_t *tag, akin_error *error);
+    /* Encoders with sides, where queries go one way and documents another: the encoder that this
+       side goes through, as a class and its object, which belongs to `self` (and may be it). What
+       takes objects (key, collate, forward, ...), fingerprint, trainable and parameters are then
+       asked of the two alone, each with batches of its own. dim is that of the wider one. NULL, or
+       false: one way for all. */
+    bool (*side)(const void *self, bool document, const akin_encoder_class **type, void **inner);
 };
 
 struct akin_head_class {
@@ -462,10 +468,14 @@ struct akin_head_class {
        tell. */
     bool (*confidence)(const void *self, akin_matrix y, float *confidence);
     /* The head has sides: queries go through it, documents (pass->documents) stay what the encoders
-       gave, as wide. Such a head learns from pairs: a is the query, b the document. */
+       gave, as wide, unless both_sides. Such a head learns from pairs: a is the query, b the
+       document. */
     bool sides;
     /* Heads that go by the encoder's tag: the names they know. NULL: no tags. */
     const char *const *(*tags)(const void *self, int64_t *count);
+    /* With `sides`: documents go through it too. A side's vectors depend on the option "query" or
+       "document" and on the parameters whose names begin with that and a dot. */
+    bool both_sides;
 };
 
 /* What a loss knows of a batch. Objects of a batch of n pairs are a_0 .. a_n-1, b_0 .. b_n-1. */
@@ -639,17 +649,22 @@ AKIN_API int64_t akin_model_base_dim(const akin_model *model); /* of the encoder
 AKIN_API akin_status akin_model_fingerprint(const akin_model *model, akin_hash *fingerprint,
                                             akin_error *error);
 
-/* Vector spaces of a model. A head with sides (query_adapter) gives queries a space of their own, which
-   is compared with the documents': the encoders' own. Other models have one space for both. */
+/* Vector spaces of a model. An encoder or a head with sides (two_towers, prompts of queries and
+   documents, query_adapter) gives queries a space of their own, which is compared with the
+   documents'. Other models have one space for both. */
 typedef enum akin_space {
     AKIN_SPACE_MODEL, /* AKIN_ERR_MISMATCH where queries and documents differ */
-    AKIN_SPACE_BASE,  /* of the encoders, without the head */
+    AKIN_SPACE_BASE,  /* of the encoders, without the head; AKIN_ERR_MISMATCH where they have sides */
     AKIN_SPACE_QUERY,
     AKIN_SPACE_DOCUMENT,
+    AKIN_SPACE_BASE_QUERY,
+    AKIN_SPACE_BASE_DOCUMENT,
 } akin_space;
+/* Are there two, with the head or (base) without it? */
 AKIN_API bool akin_model_has_sides(const akin_model *model);
-/* The space's own fingerprint: of documents of a model with sides it is the base's, so that an index
-   stays valid when the head is trained again. */
+AKIN_API bool akin_model_base_has_sides(const akin_model *model);
+/* The space's own fingerprint, of what that side goes through: of documents under a query_adapter
+   it is the base's, so that an index stays valid when queries are trained again. */
 AKIN_API akin_status akin_model_space_fingerprint(const akin_model *model, akin_space space,
                                                   akin_hash *fingerprint, akin_error *error);
 /* out: count x akin_model_dim(model), or of the base x akin_model_base_dim(model). */

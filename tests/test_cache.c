@@ -257,7 +257,7 @@ static void assert_reads(akin_model *model, const char *const *texts, int64_t en
 {
     ak_features *features = collect(model, texts, 2, true);
     assert_int_equal(features->encoded, encoded);
-    assert_ok(ak_features_embed(features, true, 0, ak_matrix(out, 2, 3), told));
+    assert_ok(ak_features_embed(features, (ak_way){AK_QUERY_TOWER, false}, 0, ak_matrix(out, 2, 3), told));
     ak_features_free(features);
     akin_model_free(model);
 }

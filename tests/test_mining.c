@@ -144,7 +144,7 @@ static void compare(const scene *s, const akin_mining_options *o)
 {
     static int64_t mined[MANY * MOST], positives[MANY];
     akin_mining_report report;
-    ak_mining mining = {s->table, o, s->tuned, s->tuned, s->base};
+    ak_mining mining = {s->table, o, {s->tuned, s->tuned}, {s->base, s->base}};
     assert_ok(ak_mine(&mining, mined, positives, &report, told));
     int64_t all = 0, samples = 0, incomplete = 0;
     for (int64_t i = 0; i < MANY; i++) {
@@ -187,7 +187,7 @@ static void test_same_for_any_threads(void **state)
     scene s;
     int threads = omp_get_max_threads();
     open_scene(&s, AKIN_PAIRS, true, 60);
-    ak_mining mining = {s.table, &o, s.tuned, s.tuned, s.base};
+    ak_mining mining = {s.table, &o, {s.tuned, s.tuned}, {s.base, s.base}};
     for (int i = 0; i < 2; i++) {
         omp_set_num_threads(i ? 4 : 1);
         assert_ok(ak_mine(&mining, mined[i], NULL, &reports[i], told));
@@ -228,7 +228,7 @@ static void test_mining_without_memory(void **state)
     akin_error error;
     scene s;
     open_scene(&s, AKIN_GROUPS, false, 60);
-    ak_mining mining = {s.table, &o, s.tuned, s.tuned, s.base};
+    ak_mining mining = {s.table, &o, {s.tuned, s.tuned}, {s.base, s.base}};
     ak_memory_fail_at(0);
     assert_ok(ak_mine(&mining, mined, NULL, &report, told));
     int64_t count = ak_memory_fail_at(0);

@@ -509,9 +509,9 @@ static void test_fields(void **state)
     }
     /* equal texts in unlike records are one content */
     ak_hash a, b, c;
-    assert_ok(ak_model_keys(model, akin_text("{\"body\": \"x\", \"n\": 2}"), &a, told));
-    assert_ok(ak_model_keys(model, akin_text("{\"body\": \"x\"}"), &b, told));
-    assert_ok(ak_model_keys(model, akin_text("{\"body\": \"y\"}"), &c, told));
+    assert_ok(ak_model_keys(model, AK_QUERY_TOWER, akin_text("{\"body\": \"x\", \"n\": 2}"), &a, told));
+    assert_ok(ak_model_keys(model, AK_QUERY_TOWER, akin_text("{\"body\": \"x\"}"), &b, told));
+    assert_ok(ak_model_keys(model, AK_QUERY_TOWER, akin_text("{\"body\": \"y\"}"), &c, told));
     assert_true(ak_hash_equal(a, b) && !ak_hash_equal(a, c));
     akin_model_free(model);
 }

@@ -173,10 +173,12 @@ typedef struct key_user {
 } key_user;
 
 /* The key of a text is its first byte; of one text there is none. */
-static akin_status first_byte(void *user, akin_object object, ak_hash *key, akin_error *error)
+static akin_status first_byte(void *user, akin_object object, bool document, ak_hash *key,
+                              akin_error *error)
 {
     const key_user *u = user;
     (void)error;
+    (void)document;
     char text[16] = "";
     memcpy(text, object.data, object.size);
     if (atoi(text) == u->bad)

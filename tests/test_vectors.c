@@ -237,10 +237,10 @@ static void test_keys_and_fingerprints(void **state)
     write_text("twice.jsonl", "[1, 2]\n[3, 4]\n[1, 2]\n");
     akin_model *model = model_of("{path: %/twice.jsonl}");
     ak_hash a, b, c, d, space, other;
-    assert_ok(ak_model_keys(model, akin_text("0"), &a, told));
-    assert_ok(ak_model_keys(model, akin_text("2"), &b, told));
-    assert_ok(ak_model_keys(model, akin_text("[1,2]"), &c, told));
-    assert_ok(ak_model_keys(model, akin_text("1"), &d, told));
+    assert_ok(ak_model_keys(model, AK_QUERY_TOWER, akin_text("0"), &a, told));
+    assert_ok(ak_model_keys(model, AK_QUERY_TOWER, akin_text("2"), &b, told));
+    assert_ok(ak_model_keys(model, AK_QUERY_TOWER, akin_text("[1,2]"), &c, told));
+    assert_ok(ak_model_keys(model, AK_QUERY_TOWER, akin_text("1"), &d, told));
     assert_true(ak_hash_equal(a, b) && ak_hash_equal(a, c) && !ak_hash_equal(a, d));
     assert_ok(akin_model_fingerprint(model, &space, told));
     akin_model_free(model);

@@ -73,13 +73,17 @@ void ak_names_table_free(ak_names *names);
 /* ---- sample table: labels and content numbers of a whole data set, read once ---- */
 
 /* What an object is, for equality: hashes of what each of its readers reads of it. `keys` gets
-   `parts` of them; called by several threads at once. */
+   `parts` of them; document: the object is the b of a pair. Called by several threads at once. */
 typedef struct ak_key_rule {
-    akin_status (*keys)(void *user, akin_object object, ak_hash *keys, akin_error *error);
+    akin_status (*keys)(void *user, akin_object object, bool document, ak_hash *keys,
+                        akin_error *error);
     void *user;
     int parts;
 } ak_key_rule;
 typedef void ak_progress_function(void *user, int64_t done, int64_t total);
+
+/* Where a content stands: as the a of a pair, as the b of one, or both. */
+enum { AK_ON_QUERIES = 1, AK_ON_DOCUMENTS = 2 };
 
 typedef struct ak_table {
     akin_sample_kind kind;
@@ -91,6 +95,7 @@ typedef struct ak_table {
     int64_t parts;         /* keys that the rule gives for an object */
     ak_hash *part_keys;    /* contents x parts; NULL when parts is 1: `keys` are the same */
     int64_t *first_sample; /* per content: the first sample that holds it */
+    uint8_t *sides;        /* pairs: per content, AK_ON_QUERIES | AK_ON_DOCUMENTS; groups: NULL */
     float *score;          /* pairs */
     int64_t *subgroup;     /* pairs; NULL when no sample gives one. 0 .. subgroups - 1 */
     int64_t subgroups;

@@ -13,13 +13,14 @@ typedef struct labelling {
     ak_hash *parts;
 } labelling;
 
-static akin_status find_key(labelling *l, akin_object object, ak_hash *key, akin_error *error)
+static akin_status find_key(labelling *l, akin_object object, bool document, ak_hash *key,
+                            akin_error *error)
 {
     if (!l->rule) {
         *key = ak_hash_bytes(object.data, object.size);
         return AKIN_OK;
     }
-    AK_TRY(l->rule->keys(l->rule->user, object, l->parts, error));
+    AK_TRY(l->rule->keys(l->rule->user, object, document, l->parts, error));
     *key = ak_hash_combine_all(l->parts, l->rule->parts);
     return AKIN_OK;
 }
@@ -29,11 +30,12 @@ static akin_status number_contents(labelling *l, ak_intern *contents, akin_error
     ak_table *t = &l->table;
     for (int64_t i = 0; i < t->count * t->objects; i++) {
         const akin_sample *s = &l->samples[i / t->objects];
+        bool document = t->kind == AKIN_PAIRS && i % 2;
         akin_object object = t->kind == AKIN_GROUPS ? s->group.object
-                             : i % 2                ? s->pair.b
+                             : document             ? s->pair.b
                                                     : s->pair.a;
         ak_hash key;
-        AK_TRY(find_key(l, object, &key, error));
+        AK_TRY(find_key(l, object, document, &key, error));
         AK_TRY(ak_intern_add(contents, key, &t->content[i], error));
     }
     t->contents = contents->count;

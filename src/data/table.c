@@ -40,13 +40,14 @@ typedef struct builder {
 static akin_status find_key(const builder *b, block *k, int64_t i, akin_object object,
                             akin_error *error)
 {
+    bool document = b->table->kind == AKIN_PAIRS && i % 2;
     int64_t parts = b->table->parts;
     ak_hash *keys = k->part_keys ? k->part_keys + i * parts : &k->keys[i];
     if (!b->rule) {
         k->keys[i] = ak_hash_bytes(object.data, object.size);
         return AKIN_OK;
     }
-    AK_TRY(b->rule->keys(b->rule->user, object, keys, error));
+    AK_TRY(b->rule->keys(b->rule->user, object, document, keys, error));
     k->keys[i] = ak_hash_combine_all(keys, parts);
     return AKIN_OK;
 }
@@ -239,6 +240,18 @@ static void free_builder(builder *b)
     ak_intern_free(&b->labels);
 }
 
+akin_status ak_table_find_sides(ak_table *table, akin_error *error)
+{
+    if (table->kind != AKIN_PAIRS)
+        return AKIN_OK;
+    table->sides = ak_calloc((size_t)table->contents + 1, sizeof *table->sides);
+    if (!table->sides)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < 2 * table->count; i++)
+        table->sides[table->content[i]] |= i % 2 ? AK_ON_DOCUMENTS : AK_ON_QUERIES;
+    return AKIN_OK;
+}
+
 akin_status ak_table_build(ak_table **out, const akin_dataset *dataset, const ak_key_rule *rule,
                            ak_progress_function *progress, void *progress_user,
                            akin_error *error)
@@ -259,6 +272,8 @@ akin_status ak_table_build(ak_table **out, const akin_dataset *dataset, const ak
         }
         status = ak_table_find_positives(b.table, error);
     }
+    if (!status)
+        status = ak_table_find_sides(b.table, error);
     free_builder(&b);
     if (status)
         ak_table_free(b.table);
@@ -277,6 +292,7 @@ void ak_table_free(ak_table *table)
     if (!table)
         return;
     ak_owned_table *owned = (ak_owned_table *)table;
+    ak_free(table->sides);
     if (owned->map.data) {
         ak_map_close(&owned->map);
     } else {

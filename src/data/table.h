@@ -12,5 +12,7 @@ typedef struct ak_owned_table {
 
 /* Fills positive_start and positives from content and score. */
 akin_status ak_table_find_positives(ak_table *table, akin_error *error);
+/* Fills sides from content; they are the table's own also where it is mapped. */
+akin_status ak_table_find_sides(ak_table *table, akin_error *error);
 
 #endif

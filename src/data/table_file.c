@@ -169,8 +169,13 @@ akin_status ak_table_load(ak_table **out, const char *path, akin_error *error)
         ak_map_close(&owned->map);
         status = damaged(path, error);
     }
-    if (status)
+    if (status) {
         ak_free(owned);
+        return status;
+    }
+    status = ak_table_find_sides(&owned->table, error);
+    if (status)
+        ak_table_free(&owned->table);
     else
         *out = &owned->table;
     return status;

@@ -13,6 +13,7 @@ typedef struct beir {
     ak_names *query_names, *document_names;
     ak_hash *keys;       /* queries + documents, x encoders */
     ak_hash *whole_keys; /* of all encoders together */
+    uint8_t *sides;      /* queries + documents: what each is */
 } beir;
 
 static akin_status content(void *user, int64_t i, akin_arena *arena, akin_object *object,
@@ -43,6 +44,7 @@ static ak_contents contents_of(const beir *b)
 {
     return (ak_contents){.count = b->query_count + b->document_count,
                          .keys = b->keys,
+                         .sides = b->sides,
                          .object = content,
                          .user = (void *)b};
 }
@@ -50,11 +52,15 @@ static ak_contents contents_of(const beir *b)
 static akin_status make_keys(beir *b, const akin_model *model, akin_error *error)
 {
     int encoders = model->encoder_count;
-    ak_contents contents = contents_of(b);
-    b->keys = ak_calloc((size_t)contents.count + 1, (size_t)encoders * sizeof *b->keys);
-    b->whole_keys = ak_calloc((size_t)contents.count + 1, sizeof *b->whole_keys);
-    if (!b->keys || !b->whole_keys)
+    size_t count = (size_t)(b->query_count + b->document_count);
+    b->keys = ak_calloc(count + 1, (size_t)encoders * sizeof *b->keys);
+    b->whole_keys = ak_calloc(count + 1, sizeof *b->whole_keys);
+    b->sides = ak_alloc(count + 1);
+    if (!b->keys || !b->whole_keys || !b->sides)
         return ak_fail_memory(error);
+    memset(b->sides, AK_ON_DOCUMENTS, count);
+    memset(b->sides, AK_ON_QUERIES, (size_t)b->query_count);
+    ak_contents contents = contents_of(b);
     AK_TRY(ak_contents_make_keys(&contents, model, b->keys, error));
     for (int64_t i = 0; i < contents.count; i++)
         b->whole_keys[i] = ak_hash_combine_all(b->keys + i * encoders, encoders);
@@ -232,5 +238,6 @@ akin_status akin_evaluate_beir(akin_evaluation **out, const akin_model *model,
     akin_corpus_free(b.documents);
     ak_free(b.keys);
     ak_free(b.whole_keys);
+    ak_free(b.sides);
     return ak_evaluation_end(out, &e, status, error);
 }

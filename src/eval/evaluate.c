@@ -69,6 +69,22 @@ static akin_status pass(ak_evaluator *e, void *user, uint64_t seed, akin_error *
     return ak_evaluator_rank(e, ak_dataset_name(data->dataset), &ids, error);
 }
 
+/* Where encoders read queries otherwise than documents, an object must be one of the two. */
+static akin_status check_sides(const ak_evaluator *e, akin_evaluation_kind kind,
+                               akin_error *error)
+{
+    bool sides = akin_model_base_has_sides(e->model) ||
+                 (e->base_model && akin_model_base_has_sides(e->base_model));
+    if (!sides || kind == AKIN_EVALUATE_SCORED ||
+        (kind == AKIN_EVALUATE_PAIRS && e->options.distinguish))
+        return AKIN_OK;
+    return ak_fail(error, AKIN_ERR_MISMATCH,
+                   "the encoders have a query and a document side, but %s: such a model is "
+                   "evaluated on pairs, whose a is the query and whose b the document",
+                   kind == AKIN_EVALUATE_GROUPS ? "objects of groups are neither"
+                                                : "without distinguish every object is both");
+}
+
 akin_status ak_evaluate_table(ak_evaluator *e, akin_evaluation_kind kind, const ak_table *table,
                               const akin_dataset *dataset, akin_error *error)
 {
@@ -78,6 +94,7 @@ akin_status ak_evaluate_table(ak_evaluator *e, akin_evaluation_kind kind, const 
     if (kind == AKIN_EVALUATE_SCORED && (e->options.run || e->options.qrels))
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "scored pairs have no rankings to be written to a run or qrels file");
+    AK_TRY(check_sides(e, kind, error));
     AK_TRY(choose_metrics(e, kind, table, error));
     AK_TRY(ak_evaluator_embed(e, &contents, error));
     return ak_evaluator_run(e, pass, &data, error);

@@ -124,26 +124,24 @@ akin_status ak_evaluator_metrics(ak_evaluator *e, const char *const *usual, int 
 
 /* ---- embeddings ---- */
 
-static akin_status embed_side(const ak_features *features, akin_space space, akin_arena *arena,
+static akin_status embed_side(const ak_features *features, ak_way way, akin_arena *arena,
                               akin_matrix *y, akin_error *error)
 {
-    const akin_model *model = features->model;
-    bool base;
-    AK_TRY(ak_model_space_is_base(model, space, &base, error));
-    *y = ak_matrix_new(arena, features->count, base ? model->input_dim : model->dim);
-    return y->data ? ak_features_embed(features, base, 0, *y, error) : ak_fail_memory(error);
+    *y = ak_matrix_new(arena, features->count, ak_model_way_dim(features->model, way));
+    return y->data ? ak_features_embed(features, way, 0, *y, error) : ak_fail_memory(error);
 }
 
-static akin_status embed(const akin_model *model, bool without_head, const ak_contents *contents,
-                         akin_arena *arena, ak_sides *y, akin_error *error)
+akin_status ak_embed_sides(const akin_model *model, bool base, const ak_contents *contents,
+                           akin_arena *arena, ak_sides *y, akin_error *error)
 {
     ak_features *features;
-    akin_space space = without_head ? AKIN_SPACE_BASE : AKIN_SPACE_QUERY;
+    ak_way queries = ak_model_side_way(model, base, AK_QUERY_TOWER);
+    ak_way documents = ak_model_side_way(model, base, AK_DOCUMENT_TOWER);
     AK_TRY(ak_features_collect(&features, model, contents, false, error));
-    akin_status status = embed_side(features, space, arena, &y->queries, error);
+    akin_status status = embed_side(features, queries, arena, &y->queries, error);
     y->documents = y->queries;
-    if (!status && !without_head && akin_model_has_sides(model))
-        status = embed_side(features, AKIN_SPACE_DOCUMENT, arena, &y->documents, error);
+    if (!status && ak_model_two_ways(model, base))
+        status = embed_side(features, documents, arena, &y->documents, error);
     ak_features_free(features);
     return status;
 }
@@ -159,15 +157,16 @@ static akin_status embed_base_model(ak_evaluator *e, const ak_contents *contents
         return ak_fail_memory(error);
     own.keys = keys;
     AK_TRY(ak_contents_make_keys(contents, e->base_model, keys, error));
-    return embed(e->base_model, false, &own, e->arena, &e->base, error);
+    return ak_embed_sides(e->base_model, false, &own, e->arena, &e->base, error);
 }
 
 akin_status ak_evaluator_embed(ak_evaluator *e, const ak_contents *contents, akin_error *error)
 {
-    AK_TRY(embed(e->model, false, contents, e->arena, &e->tuned, error));
+    AK_TRY(ak_embed_sides(e->model, false, contents, e->arena, &e->tuned, error));
     if (e->base_model)
         return embed_base_model(e, contents, error);
-    return e->without_head ? embed(e->model, true, contents, e->arena, &e->base, error) : AKIN_OK;
+    return e->without_head ? ak_embed_sides(e->model, true, contents, e->arena, &e->base, error)
+                           : AKIN_OK;
 }
 
 /* ---- passes ---- */

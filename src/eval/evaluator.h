@@ -44,6 +44,10 @@ akin_status ak_evaluator_metrics(ak_evaluator *e, const char *const *usual, int 
 /* tuned and base of the contents; keys of base_model's own are made where it differs. */
 akin_status ak_evaluator_embed(ak_evaluator *e, const ak_contents *contents, akin_error *error);
 
+/* Of the model or (base) its encoders alone, a row per content, in the arena. */
+akin_status ak_embed_sides(const akin_model *model, bool base, const ak_contents *contents,
+                           akin_arena *arena, ak_sides *y, akin_error *error);
+
 /* One pass over the data, whose samples are drawn by `seed`: calls one of the two below. */
 typedef akin_status ak_pass_function(ak_evaluator *e, void *user, uint64_t seed,
                                      akin_error *error);

@@ -17,15 +17,21 @@ void ak_features_free(ak_features *features)
 {
     if (!features)
         return;
-    for (int e = 0; e < features->model->encoder_count; e++) {
+    for (int p = 0; p < AK_TOWERS * features->model->encoder_count; p++) {
         if (features->stores)
-            ak_store_close(features->stores[e]);
+            ak_store_close(features->stores[p]);
         if (features->rows)
-            ak_free(features->rows[e]);
+            ak_free(features->rows[p]);
     }
     ak_free(features->stores);
     ak_free(features->rows);
     ak_free(features);
+}
+
+bool ak_content_is_on(const ak_contents *contents, int64_t i, ak_tower tower)
+{
+    return !contents->sides ||
+           contents->sides[i] & (tower == AK_DOCUMENT_TOWER ? AK_ON_DOCUMENTS : AK_ON_QUERIES);
 }
 
 akin_status ak_contents_make_keys(const ak_contents *contents, const akin_model *model,
@@ -36,20 +42,22 @@ akin_status ak_contents_make_keys(const ak_contents *contents, const akin_model 
     akin_status status = AKIN_OK;
     for (int64_t i = 0; i < contents->count && !status; i++) {
         akin_object object;
+        bool query = ak_content_is_on(contents, i, AK_QUERY_TOWER);
+        ak_tower tower = query ? AK_QUERY_TOWER : AK_DOCUMENT_TOWER;
         ak_arena_reset(arena);
         status = contents->object(contents->user, i, arena, &object, error);
         if (!status)
-            status = ak_model_keys(model, object, keys + i * model->encoder_count, error);
+            status = ak_model_keys(model, tower, object, keys + i * model->encoder_count, error);
     }
     ak_arena_free(arena);
     return status;
 }
 
 /* What is computed once: everything while a model is used, what is frozen and kept in a run. */
-static akin_status open_store(ak_features *features, int e, bool training, akin_error *error)
+static akin_status open_store(ak_features *features, const akin_encoder *encoder, int place,
+                              bool training, akin_error *error)
 {
     const akin_model *model = features->model;
-    const akin_encoder *encoder = model->encoders[e].encoder;
     const char *folder = model->context ? model->context->cache_folder : NULL;
     bool has = false;
     ak_store_kind kind = {.dim = akin_encoder_dim(encoder), .precision = encoder->cache.precision};
@@ -62,18 +70,20 @@ static akin_status open_store(ak_features *features, int e, bool training, akin_
         return ak_fail_memory(error);
     kind.encoder = description;
     akin_status status =
-        ak_store_open(&features->stores[e], model->context, has ? folder : NULL, &kind, error);
+        ak_store_open(&features->stores[place], model->context, has ? folder : NULL, &kind, error);
     ak_free(description);
     AK_TRY(status);
-    features->rows[e] = ak_calloc((size_t)features->count + 1, sizeof *features->rows[e]);
-    return features->rows[e] ? AKIN_OK : ak_fail_memory(error);
+    features->rows[place] = ak_calloc((size_t)features->count + 1, sizeof *features->rows[place]);
+    return features->rows[place] ? AKIN_OK : ak_fail_memory(error);
 }
 
 typedef struct encoding {
-    const akin_encoder *encoder;
+    const akin_encoder *encoder; /* a tower, where it has sides */
     ak_store *store;
     const ak_contents *contents;
     int number, encoders; /* of this encoder, of all */
+    ak_tower tower;
+    bool sides; /* only contents that stand on the tower's */
     akin_arena *arena;
     ak_hash *keys; /* BLOCK */
 } encoding;
@@ -82,6 +92,11 @@ typedef struct encoding {
 static ak_hash key_of(const encoding *work, int64_t i)
 {
     return work->contents->keys[i * work->encoders + work->number];
+}
+
+static bool wanted(const encoding *work, int64_t i)
+{
+    return !work->sides || ak_content_is_on(work->contents, i, work->tower);
 }
 
 /* Leaves the first of equal keys. */
@@ -115,7 +130,7 @@ static akin_status find_missing(const encoding *work, int64_t *missing, int64_t 
 {
     *count = 0;
     for (int64_t i = 0; i < work->contents->count; i++)
-        if (!ak_store_find(work->store, key_of(work, i)))
+        if (wanted(work, i) && !ak_store_find(work->store, key_of(work, i)))
             missing[(*count)++] = i;
     return *count ? drop_equal(work, missing, count, error) : AKIN_OK;
 }
@@ -176,22 +191,40 @@ static akin_status fill_store(ak_features *features, encoding *work, int64_t *mi
     return status ? status : end;
 }
 
-static akin_status collect(ak_features *features, const ak_contents *contents, bool training,
-                           encoding *work, int64_t *missing, akin_error *error)
+static akin_status collect_tower(ak_features *features, bool training, encoding *work,
+                                 int64_t *missing, akin_error *error)
+{
+    const akin_encoder *whole = features->model->encoders[work->number].encoder;
+    int place = ak_tower_place(whole, work->number, work->tower);
+    int64_t before = features->encoded, count = 0;
+    work->encoder = ak_encoder_tower(whole, work->tower);
+    work->sides = ak_encoder_has_sides(whole);
+    for (int64_t i = 0; i < work->contents->count; i++)
+        count += wanted(work, i);
+    if (!count && work->contents->count) /* reading the weights for a fingerprint is not free */
+        return AKIN_OK;
+    AK_TRY(open_store(features, work->encoder, place, training, error));
+    work->store = features->stores[place];
+    if (!work->store)
+        return AKIN_OK;
+    AK_TRY(fill_store(features, work, missing, error));
+    features->reused += count - (features->encoded - before);
+    for (int64_t i = 0; i < work->contents->count; i++)
+        if (wanted(work, i))
+            features->rows[place][i] = ak_store_find(work->store, key_of(work, i));
+    return AKIN_OK;
+}
+
+static akin_status collect(ak_features *features, bool training, encoding *work, int64_t *missing,
+                           akin_error *error)
 {
     double start = now();
-    for (int e = 0; e < features->model->encoder_count; e++) {
-        AK_TRY(open_store(features, e, training, error));
-        if (!features->stores[e])
-            continue;
-        int64_t before = features->encoded;
-        work->encoder = features->model->encoders[e].encoder;
-        work->store = features->stores[e];
-        work->number = e;
-        AK_TRY(fill_store(features, work, missing, error));
-        features->reused += contents->count - (features->encoded - before);
-        for (int64_t i = 0; i < contents->count; i++)
-            features->rows[e][i] = ak_store_find(work->store, key_of(work, i));
+    for (work->number = 0; work->number < features->model->encoder_count; work->number++) {
+        bool sides = ak_encoder_has_sides(features->model->encoders[work->number].encoder);
+        for (int t = 0; t < (sides ? AK_TOWERS : 1); t++) {
+            work->tower = (ak_tower)t;
+            AK_TRY(collect_tower(features, training, work, missing, error));
+        }
     }
     features->seconds = now() - start;
     return AKIN_OK;
@@ -210,13 +243,13 @@ akin_status ak_features_collect(ak_features **out, const akin_model *model,
     if (!status)
         status = ak_arena_create(&work.arena, error);
     if (!status) {
-        size_t encoders = (size_t)model->encoder_count;
+        size_t towers = (size_t)(AK_TOWERS * model->encoder_count);
         *features = (ak_features){
             .count = contents->count, .model = model, .keys = contents->keys};
-        features->stores = ak_calloc(encoders, sizeof *features->stores);
-        features->rows = ak_calloc(encoders, sizeof *features->rows);
+        features->stores = ak_calloc(towers, sizeof *features->stores);
+        features->rows = ak_calloc(towers, sizeof *features->rows);
         status = features->stores && features->rows
-                     ? collect(features, contents, training, &work, missing, error)
+                     ? collect(features, training, &work, missing, error)
                      : ak_fail_memory(error);
     }
     ak_arena_free(work.arena);
@@ -231,41 +264,55 @@ akin_status ak_features_collect(ak_features **out, const akin_model *model,
     return status;
 }
 
-void ak_features_gather(const ak_features *features, const int64_t *content, int64_t n,
-                        akin_matrix y)
+bool ak_features_have(const ak_features *features, int e, ak_tower tower)
+{
+    return features->rows[ak_tower_place(features->model->encoders[e].encoder, e, tower)] != NULL;
+}
+
+void ak_features_gather(const ak_features *features, ak_tower tower, const int64_t *content,
+                        int64_t n, akin_matrix y)
 {
     const akin_model *model = features->model;
     for (int e = 0; e < model->encoder_count; e++) {
-        if (!features->rows[e])
-            continue;
-        for (int64_t i = 0; i < n; i++)
-            ak_store_read(features->stores[e], features->rows[e][content[i]],
-                          y.data + i * y.stride + model->encoders[e].offset);
+        int place = ak_tower_place(model->encoders[e].encoder, e, tower);
+        const void *const *rows = features->rows[place];
+        akin_matrix own = ak_model_columns(model, e, tower, y);
+        for (int64_t i = 0; i < n && rows; i++) {
+            float *row = own.data + i * own.stride;
+            if (rows[content[i]])
+                ak_store_read(features->stores[place], rows[content[i]], row);
+            else
+                memset(row, 0, (size_t)own.columns * sizeof *row);
+        }
+        if (rows)
+            ak_model_pad(model, e, tower, y);
     }
 }
 
 #define CHUNK 4096 /* rows that go through the head at once */
 
-static akin_status embed_chunk(const ak_features *features, bool base, int64_t first,
+static akin_status embed_chunk(const ak_features *features, ak_way way, int64_t first,
                                akin_arena *arena, akin_matrix y, akin_error *error)
 {
     const akin_model *model = features->model;
-    akin_pass pass = {.size = sizeof pass, .arena = arena};
+    akin_pass pass = {.size = sizeof pass,
+                      .arena = arena,
+                      .documents = way.tower == AK_DOCUMENT_TOWER ? y.rows : 0};
     int64_t *content = ak_arena_new(arena, int64_t, y.rows);
-    akin_matrix x = base ? y : ak_matrix_new(arena, y.rows, model->input_dim);
+    akin_matrix x = way.head ? ak_matrix_new(arena, y.rows, model->input_dim) : y;
     if (!content || !x.data)
         return ak_fail_memory(error);
     for (int64_t i = 0; i < y.rows; i++)
         content[i] = first + i;
-    ak_features_gather(features, content, y.rows, x);
-    if (base)
+    ak_features_gather(features, way.tower, content, y.rows, x);
+    if (!way.head)
         return AKIN_OK;
     AK_TRY(ak_model_key_tags(model, features->keys, content, y.rows, arena, &pass.tags, error));
     return ak_model_head_forward(model, &pass, x, y, error);
 }
 
-akin_status ak_features_embed(const ak_features *features, bool base, int64_t first, akin_matrix y,
-                              akin_error *error)
+akin_status ak_features_embed(const ak_features *features, ak_way way, int64_t first,
+                              akin_matrix y, akin_error *error)
 {
     akin_arena *arena;
     AK_TRY(ak_arena_create(&arena, error));
@@ -273,7 +320,7 @@ akin_status ak_features_embed(const ak_features *features, bool base, int64_t fi
     for (int64_t i = 0; i < y.rows && !status; i += CHUNK) {
         int64_t n = y.rows - i < CHUNK ? y.rows - i : CHUNK;
         ak_arena_reset(arena);
-        status = embed_chunk(features, base, first + i, arena, ak_matrix_rows(y, i, n), error);
+        status = embed_chunk(features, way, first + i, arena, ak_matrix_rows(y, i, n), error);
     }
     ak_arena_free(arena);
     return status;

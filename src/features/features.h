@@ -42,6 +42,7 @@ void ak_store_close(ak_store *store);
 typedef struct ak_contents {
     int64_t count;
     const ak_hash *keys; /* count x encoders: ak_model_keys of each */
+    const uint8_t *sides; /* where each stands, as in ak_table; NULL: everywhere */
     /* The object of content i; bytes from the arena where they do not outlive the call. */
     akin_status (*object)(void *user, int64_t i, akin_arena *arena, akin_object *object,
                           akin_error *error);
@@ -52,12 +53,15 @@ typedef struct ak_features {
     int64_t count;
     const akin_model *model;
     const ak_hash *keys;      /* the contents', which live as long as they do */
-    ak_store **stores;        /* per encoder; NULL: left out */
-    const void ***rows;       /* [encoder][content], see ak_store_find; [encoder] NULL: left out */
+    ak_store **stores;        /* per tower (ak_tower_place); NULL: left out */
+    const void ***rows;       /* [tower][content], see ak_store_find, NULL: it does not stand on that
+                                 side; [tower] NULL: left out */
     int64_t reused, encoded;  /* vectors */
     double seconds;           /* spent encoding */
 } ak_features;
 
+/* Does content i stand on that side? */
+bool ak_content_is_on(const ak_contents *contents, int64_t i, ak_tower tower);
 /* keys[i * encoders + e]: fills what `contents` wants of keys by reading every object. */
 akin_status ak_contents_make_keys(const ak_contents *contents, const akin_model *model,
                                   ak_hash *keys, akin_error *error);
@@ -67,19 +71,23 @@ akin_status ak_contents_make_keys(const ak_contents *contents, const akin_model 
 akin_status ak_features_collect(ak_features **out, const akin_model *model,
                                 const ak_contents *contents, bool training, akin_error *error);
 void ak_features_free(ak_features *features);
-/* y: n x input_dim; the columns of encoders that are not cached (trainable) are left alone. */
-void ak_features_gather(const ak_features *features, const int64_t *content, int64_t n,
-                        akin_matrix y);
+/* Are there rows of encoder e on that side? */
+bool ak_features_have(const ak_features *features, int e, ak_tower tower);
+/* y: n x input_dim; the columns of encoders that are not cached (trainable) are left alone. A content
+   that does not stand on that side is zeros. */
+void ak_features_gather(const ak_features *features, ak_tower tower, const int64_t *content,
+                        int64_t n, akin_matrix y);
 
-/* Vectors of contents first .. first + y.rows - 1, of the whole model or (base) of its encoders. */
-akin_status ak_features_embed(const ak_features *features, bool base, int64_t first, akin_matrix y,
-                              akin_error *error);
+/* Vectors of contents first .. first + y.rows - 1; of those that do not stand on that side nothing
+   is to be known. */
+akin_status ak_features_embed(const ak_features *features, ak_way way, int64_t first,
+                              akin_matrix y, akin_error *error);
 
 /* ---- stems.c: the frozen lower layers of encoders that are trained, a row a token ---- */
 
 typedef struct ak_stems {
     const akin_model *model;
-    ak_store **stores; /* per encoder; NULL: it has no stem, or its cache is off */
+    ak_store **stores; /* per tower; NULL: it has no stem, or its cache is off */
     int count;         /* of stores */
     int64_t computed;  /* contents that no store had */
 } ak_stems;
@@ -91,7 +99,7 @@ void ak_stems_free(ak_stems *stems); /* accepts NULL */
 /* Gives the rows of contents content[0 .. n) to `batch`, which the encoder's collate made of them
    and which lives as long as the arena. keys: as in ak_contents. stems NULL, or the encoder has no
    stem: nothing is done. Threads: yes. */
-akin_status ak_stems_give(const ak_stems *stems, int encoder, const ak_hash *keys,
+akin_status ak_stems_give(const ak_stems *stems, int encoder, ak_tower tower, const ak_hash *keys,
                           const int64_t *content, int64_t n, void *batch, akin_arena *arena,
                           akin_error *error);
 

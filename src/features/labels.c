@@ -42,11 +42,6 @@ static char *table_path(const akin_model *model, const akin_dataset *dataset)
     return ak_format("%s/labels/%s", folder, hex);
 }
 
-static akin_status object_keys(void *user, akin_object object, ak_hash *keys, akin_error *error)
-{
-    return ak_model_keys(user, object, keys, error);
-}
-
 static void progress(void *user, int64_t done, int64_t total)
 {
     const akin_model *model = user;
@@ -75,7 +70,7 @@ akin_status ak_labels_table(ak_table **out, const akin_model *model, const akin_
         ak_free(path);
         return AKIN_OK;
     }
-    const ak_key_rule rule = {object_keys, (void *)model, model->encoder_count};
+    const ak_key_rule rule = {ak_model_rule_keys, (void *)model, model->encoder_count};
     akin_status status = ak_table_build(out, dataset, &rule, progress, (void *)model, error);
     if (!status && path)
         keep(*out, path);
@@ -103,6 +98,7 @@ ak_contents ak_table_contents(ak_table_source *source)
     return (ak_contents){.count = source->table->contents,
                          .keys = source->table->part_keys ? source->table->part_keys
                                                           : source->table->keys,
+                         .sides = source->table->sides,
                          .object = content_object,
                          .user = source};
 }

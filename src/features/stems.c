@@ -15,8 +15,8 @@ void ak_stems_free(ak_stems *stems)
 {
     if (!stems)
         return;
-    for (int e = 0; e < stems->model->encoder_count; e++)
-        ak_store_close(stems->stores[e]);
+    for (int p = 0; p < AK_TOWERS * stems->model->encoder_count; p++)
+        ak_store_close(stems->stores[p]);
     ak_free(stems->stores);
     ak_free(stems);
 }
@@ -25,11 +25,13 @@ void ak_stems_free(ak_stems *stems)
 
 typedef struct stem_work {
     const ak_stems *stems;
-    const akin_encoder *encoder;
+    const akin_encoder *encoder; /* a tower, where it has sides */
     ak_stem stem;
     ak_store *store;
     const ak_contents *contents;
     int number; /* of the encoder */
+    ak_tower tower;
+    bool sides;
     akin_arena *arena;
 } stem_work;
 
@@ -38,12 +40,17 @@ static ak_hash key_of(const stem_work *w, int64_t i)
     return w->contents->keys[i * w->stems->model->encoder_count + w->number];
 }
 
+static bool wanted(const stem_work *w, int64_t i)
+{
+    return !w->sides || ak_content_is_on(w->contents, i, w->tower);
+}
+
 /* Up to BLOCK contents from *next on that the store has not. */
 static int64_t next_missing(const stem_work *w, int64_t *next, int64_t *numbers)
 {
     int64_t n = 0;
     for (; *next < w->contents->count && n < BLOCK; ++*next)
-        if (!ak_store_find(w->store, key_of_row(key_of(w, *next), 0)))
+        if (wanted(w, *next) && !ak_store_find(w->store, key_of_row(key_of(w, *next), 0)))
             numbers[n++] = *next;
     return n;
 }
@@ -101,7 +108,7 @@ static akin_status fill(stem_work *w, ak_stems *stems, akin_error *error)
 
 /* ---- stores ---- */
 
-static akin_status open_store(stem_work *w, akin_error *error)
+static akin_status open_store(stem_work *w, ak_store **out, akin_error *error)
 {
     const akin_context *context = w->stems->model->context;
     ak_store_kind kind = {.dim = w->stem.dim, .precision = w->encoder->cache.precision};
@@ -110,27 +117,39 @@ static akin_status open_store(stem_work *w, akin_error *error)
     if (!description)
         return ak_fail_memory(error);
     kind.encoder = description;
-    akin_status status = ak_store_open(&w->stems->stores[w->number], context,
-                                       context ? context->cache_folder : NULL, &kind, error);
+    akin_status status =
+        ak_store_open(out, context, context ? context->cache_folder : NULL, &kind, error);
     ak_free(description);
-    w->store = w->stems->stores[w->number];
+    w->store = *out;
     return status;
+}
+
+static akin_status collect_tower(ak_stems *stems, stem_work *w, akin_error *error)
+{
+    const akin_encoder *whole = stems->model->encoders[w->number].encoder;
+    w->encoder = ak_encoder_tower(whole, w->tower);
+    w->sides = ak_encoder_has_sides(whole);
+    if (!w->encoder->cache.enabled || !ak_encoder_stem(w->encoder, &w->stem))
+        return AKIN_OK;
+    AK_TRY(open_store(w, &stems->stores[ak_tower_place(whole, w->number, w->tower)], error));
+    AK_TRY(fill(w, stems, error));
+    stems->count++;
+    return AKIN_OK;
 }
 
 static akin_status collect(ak_stems *stems, const ak_contents *contents, akin_arena *arena,
                            akin_error *error)
 {
     for (int e = 0; e < stems->model->encoder_count; e++) {
-        stem_work w = {.stems = stems,
-                       .encoder = stems->model->encoders[e].encoder,
-                       .contents = contents,
-                       .number = e,
-                       .arena = arena};
-        if (!w.encoder->cache.enabled || !ak_encoder_stem(w.encoder, &w.stem))
-            continue;
-        AK_TRY(open_store(&w, error));
-        AK_TRY(fill(&w, stems, error));
-        stems->count++;
+        bool sides = ak_encoder_has_sides(stems->model->encoders[e].encoder);
+        for (int t = 0; t < (sides ? AK_TOWERS : 1); t++) {
+            stem_work w = {.stems = stems,
+                           .contents = contents,
+                           .number = e,
+                           .tower = (ak_tower)t,
+                           .arena = arena};
+            AK_TRY(collect_tower(stems, &w, error));
+        }
     }
     return AKIN_OK;
 }
@@ -145,7 +164,7 @@ akin_status ak_stems_collect(ak_stems **out, const akin_model *model, const ak_c
     akin_status status = stems ? AKIN_OK : ak_fail_memory(error);
     if (!status) {
         stems->model = model;
-        stems->stores = ak_calloc((size_t)model->encoder_count, sizeof *stems->stores);
+        stems->stores = ak_calloc((size_t)(AK_TOWERS * model->encoder_count), sizeof *stems->stores);
         status = stems->stores ? collect(stems, contents, arena, error) : ak_fail_memory(error);
     }
     ak_arena_free(arena);
@@ -162,14 +181,17 @@ akin_status ak_stems_collect(ak_stems **out, const akin_model *model, const ak_c
 
 /* ---- giving ---- */
 
-akin_status ak_stems_give(const ak_stems *stems, int encoder, const ak_hash *keys,
+akin_status ak_stems_give(const ak_stems *stems, int encoder, ak_tower tower, const ak_hash *keys,
                           const int64_t *content, int64_t n, void *batch, akin_arena *arena,
                           akin_error *error)
 {
-    const ak_store *store = stems ? stems->stores[encoder] : NULL;
-    int encoders = stems ? stems->model->encoder_count : 0;
+    if (!stems)
+        return AKIN_OK;
+    const akin_encoder *whole = stems->model->encoders[encoder].encoder;
+    const ak_store *store = stems->stores[ak_tower_place(whole, encoder, tower)];
+    int encoders = stems->model->encoder_count;
     ak_stem stem;
-    if (!store || !ak_encoder_stem(stems->model->encoders[encoder].encoder, &stem))
+    if (!store || !ak_encoder_stem(ak_encoder_tower(whole, tower), &stem))
         return AKIN_OK;
     const int64_t *starts = stem.starts(batch);
     float *rows = ak_arena_new(arena, float, starts[n] * stem.dim);

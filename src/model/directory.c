@@ -63,7 +63,7 @@ static akin_status describe_base(const akin_model *model, akin_arena *arena, ak_
     if (!model->base_path)
         return ak_value_add(arena, root, "base", AK_NULL) ? AKIN_OK : ak_fail_memory(error);
     if (ak_hash_equal(fingerprint, (ak_hash){0}))
-        AK_TRY(akin_model_space_fingerprint(model, AKIN_SPACE_BASE, &fingerprint, error));
+        AK_TRY(ak_model_encoders_hash(model, &fingerprint, error));
     ak_hash_to_hex(fingerprint, hex);
     ak_value *base = ak_value_add(arena, root, "base", AK_MAP);
     ak_value *path = ak_value_add_string(arena, base, "path", model->base_path);

@@ -85,6 +85,13 @@ static akin_status parse_cache(akin_encoder *encoder, const ak_value *map, const
     return words.key && !encoder->key_field ? ak_fail_memory(error) : AKIN_OK;
 }
 
+void ak_encoder_cache_as(akin_encoder *encoder, const akin_cache_options *options)
+{
+    encoder->cache = *options;
+    for (int t = 0; t < AK_TOWERS && ak_encoder_has_sides(encoder); t++)
+        encoder->towers[t]->cache = *options;
+}
+
 akin_status akin_encoder_set_cache(akin_encoder *encoder, const akin_cache_options *options,
                                    akin_error *error)
 {
@@ -93,7 +100,7 @@ akin_status akin_encoder_set_cache(akin_encoder *encoder, const akin_cache_optio
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "cache options must come from akin_cache_defaults(), with a precision of "
                        "akin_cache_precision");
-    encoder->cache = *options;
+    ak_encoder_cache_as(encoder, options);
     encoder->cache_is_set = true;
     return AKIN_OK;
 }
@@ -214,6 +221,8 @@ akin_status ak_encoder_make(akin_encoder **out, akin_context *context, const ak_
         status = parse_cache(encoder, map, name, error);
     if (!status)
         status = open_object(encoder, context, map, name, folder, load, error);
+    if (!status)
+        status = ak_encoder_open_towers(encoder, error);
     if (status) {
         akin_encoder_free(encoder);
         return status;
@@ -241,6 +250,7 @@ void akin_encoder_free(akin_encoder *encoder)
 {
     if (!encoder)
         return;
+    ak_encoder_free_towers(encoder);
     if (encoder->self && encoder->type->free)
         encoder->type->free(encoder->self);
     ak_free(encoder->options);
@@ -263,9 +273,15 @@ void *akin_encoder_self(const akin_encoder *encoder)
     return encoder->self;
 }
 
-bool ak_encoder_trainable(const akin_encoder *encoder)
+static bool is_trainable(const akin_encoder *encoder)
 {
     return encoder->type->trainable && encoder->type->trainable(encoder->self);
+}
+
+bool ak_encoder_trainable(const akin_encoder *encoder)
+{
+    return is_trainable(ak_encoder_tower(encoder, AK_QUERY_TOWER)) ||
+           is_trainable(ak_encoder_tower(encoder, AK_DOCUMENT_TOWER));
 }
 
 bool ak_encoder_stem(const akin_encoder *encoder, ak_stem *stem)

@@ -25,6 +25,11 @@ bool ak_head_has_sides(const akin_head_class *type)
     return HAS(type, sides) && type->sides;
 }
 
+bool ak_head_has_both_sides(const akin_head_class *type)
+{
+    return ak_head_has_sides(type) && HAS(type, both_sides) && type->both_sides;
+}
+
 const char *const *ak_head_class_tags(const akin_head_class *type, const void *self,
                                       int64_t *count)
 {

@@ -30,8 +30,9 @@ bool ak_head_confidence(const akin_head_class *type, const void *self, akin_matr
 const char *const *ak_head_class_tags(const akin_head_class *type, const void *self,
                                       int64_t *count);
 
-/* Do queries and documents go different ways? */
+/* Do queries and documents go different ways? And if so: do documents go through it at all? */
 bool ak_head_has_sides(const akin_head_class *type);
+bool ak_head_has_both_sides(const akin_head_class *type);
 
 /* The option row that every head but those made of heads starts with. */
 #define AK_HEAD_DROPOUT(options_type)                                                              \

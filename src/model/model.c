@@ -55,6 +55,24 @@ static akin_status take_encoders(akin_model *model, const akin_named_encoder *en
     return AKIN_OK;
 }
 
+/* Vectors of two widths cannot be compared, unless a head has a way for each. */
+static akin_status check_widths(const akin_model *model, akin_error *error)
+{
+    if (model->head && ak_head_has_sides(model->head->type))
+        return AKIN_OK;
+    for (int i = 0; i < model->encoder_count; i++) {
+        const akin_encoder *encoder = model->encoders[i].encoder;
+        long long query = akin_encoder_dim(ak_encoder_tower(encoder, AK_QUERY_TOWER));
+        long long document = akin_encoder_dim(ak_encoder_tower(encoder, AK_DOCUMENT_TOWER));
+        if (query != document)
+            return ak_fail(error, AKIN_ERR_MISMATCH,
+                           "the encoder \"%s\" gives queries %lld numbers and documents %lld: a "
+                           "head with sides, such as two_towers, must bring them to one width",
+                           model->encoders[i].name, query, document);
+    }
+    return AKIN_OK;
+}
+
 /* Gives back what the caller still owns, then frees the rest. */
 static void drop(akin_model *model)
 {
@@ -83,6 +101,8 @@ akin_status akin_model_create(akin_model **out, akin_context *context,
                          "the encoders give %lld numbers an object, but the head takes %lld",
                          (long long)model->input_dim, (long long)head->input_dim);
     model->head = head;
+    if (!status)
+        status = check_widths(model, error);
     if (!status)
         status = ak_model_match_tags(model, error);
     if (status) {
@@ -125,94 +145,58 @@ int64_t akin_model_base_dim(const akin_model *model)
 
 /* ---- what an object and a space are ---- */
 
-akin_status ak_model_keys(const akin_model *model, akin_object object, ak_hash *keys,
-                          akin_error *error)
+akin_status ak_model_keys(const akin_model *model, ak_tower tower, akin_object object,
+                          ak_hash *keys, akin_error *error)
 {
     for (int i = 0; i < model->encoder_count; i++)
-        AK_TRY(ak_encoder_key(model->encoders[i].encoder, object, &keys[i], error));
+        AK_TRY(ak_encoder_key(ak_encoder_tower(model->encoders[i].encoder, tower), object, &keys[i],
+                              error));
     return AKIN_OK;
+}
+
+akin_status ak_model_rule_keys(void *user, akin_object object, bool document, ak_hash *keys,
+                               akin_error *error)
+{
+    return ak_model_keys(user, document ? AK_DOCUMENT_TOWER : AK_QUERY_TOWER, object, keys, error);
 }
 
 void ak_model_set_cache(akin_model *model, const akin_cache_options *options)
 {
     for (int i = 0; i < model->encoder_count; i++)
         if (!model->encoders[i].encoder->cache_is_set)
-            model->encoders[i].encoder->cache = *options;
+            ak_encoder_cache_as(model->encoders[i].encoder, options);
 }
 
-bool akin_model_has_sides(const akin_model *model)
+akin_matrix ak_model_columns(const akin_model *model, int e, ak_tower tower, akin_matrix features)
 {
-    return model->head && ak_head_has_sides(model->head->type);
+    return ak_matrix_columns(features, model->encoders[e].offset,
+                             akin_encoder_dim(ak_encoder_tower(model->encoders[e].encoder, tower)));
 }
 
-akin_status ak_model_space_is_base(const akin_model *model, akin_space space, bool *base,
-                                   akin_error *error)
+void ak_model_pad(const akin_model *model, int e, ak_tower tower, akin_matrix features)
 {
-    bool sides = akin_model_has_sides(model);
-    *base = !model->head || space == AKIN_SPACE_BASE || (sides && space == AKIN_SPACE_DOCUMENT);
-    if (space < AKIN_SPACE_MODEL || space > AKIN_SPACE_DOCUMENT)
-        return ak_fail(error, AKIN_ERR_ARGUMENT, "%d is no akin_space", (int)space);
-    if (sides && space == AKIN_SPACE_MODEL)
-        return ak_fail(error, AKIN_ERR_MISMATCH,
-                       "the model has a query and a document side (its head is %s): say which of "
-                       "the two the objects are",
-                       model->head->type->name);
-    return AKIN_OK;
-}
-
-static akin_status base_fingerprint(const akin_model *model, ak_hash *fingerprint,
-                                    akin_error *error)
-{
-    bool has;
-    AK_TRY(ak_encoder_fingerprint(model->encoders[0].encoder, &has, fingerprint, error));
-    for (int i = 1; i < model->encoder_count; i++) {
-        ak_hash next;
-        AK_TRY(ak_encoder_fingerprint(model->encoders[i].encoder, &has, &next, error));
-        *fingerprint = ak_hash_combine(*fingerprint, next);
-    }
-    return AKIN_OK;
-}
-
-akin_status akin_model_fingerprint(const akin_model *model, akin_hash *fingerprint,
-                                   akin_error *error)
-{
-    AK_TRY(base_fingerprint(model, fingerprint, error));
-    if (!model->head || strcmp(model->head->type->name, "empty") == 0)
-        return AKIN_OK;
-    char *options = ak_json_write(model->head->given, 0);
-    if (!options)
-        return ak_fail_memory(error);
-    const akin_parameters *parameters = model->head->parameters;
-    ak_hash values = ak_hash_bytes(ak_parameters_values(parameters),
-                                   (size_t)ak_parameters_size(parameters) * sizeof(float));
-    *fingerprint = ak_hash_combine(*fingerprint, ak_hash_combine(ak_hash_text(options), values));
-    ak_free(options);
-    return AKIN_OK;
-}
-
-akin_status akin_model_space_fingerprint(const akin_model *model, akin_space space,
-                                         akin_hash *fingerprint, akin_error *error)
-{
-    bool base;
-    AK_TRY(ak_model_space_is_base(model, space, &base, error));
-    return base ? base_fingerprint(model, fingerprint, error)
-                : akin_model_fingerprint(model, fingerprint, error);
+    const akin_encoder *encoder = model->encoders[e].encoder;
+    int64_t own = akin_encoder_dim(ak_encoder_tower(encoder, tower));
+    int64_t more = akin_encoder_dim(encoder) - own;
+    float *first = features.data + model->encoders[e].offset + own;
+    for (int64_t i = 0; i < features.rows && more; i++)
+        memset(first + i * features.stride, 0, (size_t)more * sizeof *first);
 }
 
 /* ---- encoding ---- */
 
-static akin_status encode_features(const akin_model *model, const akin_pass *pass,
+static akin_status encode_features(const akin_model *model, ak_tower tower, const akin_pass *pass,
                                    const akin_object *objects, akin_matrix features,
                                    akin_error *error)
 {
     for (int i = 0; i < model->encoder_count; i++) {
-        const akin_encoder *encoder = model->encoders[i].encoder;
-        akin_matrix y = ak_matrix_columns(features, model->encoders[i].offset,
-                                          akin_encoder_dim(encoder));
+        const akin_encoder *encoder = ak_encoder_tower(model->encoders[i].encoder, tower);
         void *batch, *record;
         AK_TRY(encoder->type->collate(encoder->self, objects, features.rows, pass->arena, &batch,
                                       error));
-        AK_TRY(encoder->type->forward(encoder->self, pass, batch, y, &record, error));
+        AK_TRY(encoder->type->forward(encoder->self, pass, batch,
+                                      ak_model_columns(model, i, tower, features), &record, error));
+        ak_model_pad(model, i, tower, features);
     }
     return AKIN_OK;
 }
@@ -230,16 +214,18 @@ akin_status ak_model_head_forward(const akin_model *model, const akin_pass *pass
     return AKIN_OK;
 }
 
-static akin_status encode_chunk(const akin_model *model, bool base, akin_arena *arena,
+static akin_status encode_chunk(const akin_model *model, ak_way way, akin_arena *arena,
                                 const akin_object *objects, akin_matrix y, akin_error *error)
 {
-    akin_pass pass = {.size = sizeof pass, .arena = arena};
-    if (base || !model->head)
-        return encode_features(model, &pass, objects, y, error);
+    akin_pass pass = {.size = sizeof pass,
+                      .arena = arena,
+                      .documents = way.tower == AK_DOCUMENT_TOWER ? y.rows : 0};
+    if (!way.head)
+        return encode_features(model, way.tower, &pass, objects, y, error);
     akin_matrix features = ak_matrix_new(arena, y.rows, model->input_dim);
     if (!features.data)
         return ak_fail_memory(error);
-    AK_TRY(encode_features(model, &pass, objects, features, error));
+    AK_TRY(encode_features(model, way.tower, &pass, objects, features, error));
     AK_TRY(ak_model_tags(model, objects, y.rows, arena, &pass.tags, error));
     return ak_model_head_forward(model, &pass, features, y, error);
 }
@@ -248,15 +234,15 @@ akin_status akin_model_encode_in(const akin_model *model, akin_space space,
                                  const akin_object *objects, int64_t count, float *out,
                                  akin_error *error)
 {
-    bool base;
+    ak_way way;
     akin_arena *arena;
-    AK_TRY(ak_model_space_is_base(model, space, &base, error));
-    int64_t dim = base ? model->input_dim : model->dim;
+    AK_TRY(ak_model_way(model, space, &way, error));
+    int64_t dim = ak_model_way_dim(model, way);
     AK_TRY(ak_arena_create(&arena, error));
     akin_status status = AKIN_OK;
     for (int64_t i = 0; i < count && !status; i += CHUNK) {
         int64_t n = count - i < CHUNK ? count - i : CHUNK;
-        status = encode_chunk(model, base, arena, objects + i, ak_matrix(out + i * dim, n, dim),
+        status = encode_chunk(model, way, arena, objects + i, ak_matrix(out + i * dim, n, dim),
                               error);
         ak_arena_reset(arena);
     }
@@ -289,6 +275,15 @@ akin_status akin_model_confidence(const akin_model *model, const float *embeddin
                    head ? "the head is" : "the model has", head ? head->type->name : "no head");
 }
 
+/* What it counts, its towers count for it. */
+static long long keyless_objects(const akin_encoder *encoder)
+{
+    long long count = atomic_load(&encoder->keyless);
+    for (int t = 0; t < AK_TOWERS && ak_encoder_has_sides(encoder); t++)
+        count += atomic_load(&encoder->towers[t]->keyless);
+    return count;
+}
+
 static void add_note(char *out, size_t size, size_t *used, const char *note)
 {
     if (*note && *used < size)
@@ -305,7 +300,7 @@ void akin_model_notes(const akin_model *model, char *out, size_t size)
         if (encoder->type->notes)
             encoder->type->notes(encoder->self, note, sizeof note);
         add_note(out, size, &used, note);
-        long long keyless = atomic_load(&encoder->keyless);
+        long long keyless = keyless_objects(encoder);
         snprintf(note, sizeof note, "%lld object%s without \"%s\" (cache_key): known by content",
                  keyless, keyless == 1 ? "" : "s", encoder->key_field ? encoder->key_field : "");
         if (keyless)

@@ -9,6 +9,9 @@
 
 #include <stdatomic.h>
 
+/* Queries and documents: the a's and the b's of pairs. What has no sides has the first tower alone. */
+typedef enum ak_tower { AK_QUERY_TOWER, AK_DOCUMENT_TOWER, AK_TOWERS } ak_tower;
+
 /* ---- encoder.c: a class, its object and its options ---- */
 
 struct akin_encoder {
@@ -22,7 +25,18 @@ struct akin_encoder {
     bool cache_is_set;     /* by the caller or by `given` */
     const char *key_field; /* the member of a record that is the key; NULL: none */
     atomic_llong keyless;  /* objects without it, which are known by what is read of them */
+    akin_encoder *towers[AK_TOWERS]; /* NULL: it has no sides */
 };
+
+/* ---- towers.c: the ways of queries and of documents through an encoder ---- */
+
+bool ak_encoder_has_sides(const akin_encoder *encoder);
+/* Where there are none: the encoder itself, whatever the tower. */
+const akin_encoder *ak_encoder_tower(const akin_encoder *encoder, ak_tower tower);
+/* The place of a tower among the 2 x encoders of a model: 2 x number + 0 where it has no sides. */
+int ak_tower_place(const akin_encoder *encoder, int number, ak_tower tower);
+akin_status ak_encoder_open_towers(akin_encoder *encoder, akin_error *error);
+void ak_encoder_free_towers(akin_encoder *encoder);
 
 /* An ak_class_finder: the encoder class of that name; `context` may be NULL. */
 akin_status ak_encoder_find(const void *context, const char *name, ak_found_class *out,
@@ -32,7 +46,7 @@ akin_status ak_encoder_find(const void *context, const char *name, ak_found_clas
 akin_status ak_encoder_make(akin_encoder **out, akin_context *context, const ak_value *map,
                             const char *name, const char *folder, akin_precision precision,
                             bool load, akin_error *error);
-bool ak_encoder_trainable(const akin_encoder *encoder);
+bool ak_encoder_trainable(const akin_encoder *encoder); /* with sides: one of them */
 akin_parameters *ak_encoder_parameters(const akin_encoder *encoder); /* NULL: none */
 /* false: the class has none, and nothing of it may be cached. */
 akin_status ak_encoder_fingerprint(const akin_encoder *encoder, bool *has, ak_hash *fingerprint,
@@ -51,6 +65,7 @@ akin_status ak_encoder_tag_key(const akin_encoder *encoder, akin_object object, 
 char *ak_encoder_describe(const akin_encoder *encoder);
 /* "cache", "cache_precision", "cache_key", which every encoder has in a recipe and in akin.json. */
 extern const akin_option ak_encoder_cache_rows[];
+void ak_encoder_cache_as(akin_encoder *encoder, const akin_cache_options *options);
 extern const char *const ak_encoder_shared[]; /* these and what else every class has; NULL ends */
 
 /* ---- stems: the frozen lower part of a trainable encoder, whose output is worth keeping ---- */
@@ -133,14 +148,21 @@ struct akin_model {
     ak_model_loss *loss; /* NULL: it had no parameters, or none is known */
 };
 
-/* Content keys of an object, one for each encoder: what it reads of it. */
-akin_status ak_model_keys(const akin_model *model, akin_object object, ak_hash *keys,
-                          akin_error *error);
+/* Content keys of an object, one for each encoder: what it reads of it on that side. */
+akin_status ak_model_keys(const akin_model *model, ak_tower tower, akin_object object,
+                          ak_hash *keys, akin_error *error);
+/* For ak_key_rule; user: the model. */
+akin_status ak_model_rule_keys(void *user, akin_object object, bool document, ak_hash *keys,
+                               akin_error *error);
+/* The columns of encoder e in the features of objects of one side. A tower that is narrower than
+   the other has zeros behind them. */
+akin_matrix ak_model_columns(const akin_model *model, int e, ak_tower tower, akin_matrix features);
+void ak_model_pad(const akin_model *model, int e, ak_tower tower, akin_matrix features);
 
 /* What a run asks for, for encoders that say nothing of their own. */
 void ak_model_set_cache(akin_model *model, const akin_cache_options *options);
 
-/* features: n x input_dim -> y: n x dim; the head's pass. */
+/* features: n x input_dim -> y: n x dim; the head's pass, whose `documents` are set. */
 akin_status ak_model_head_forward(const akin_model *model, const akin_pass *pass,
                                   akin_matrix features, akin_matrix y, akin_error *error);
 
@@ -154,10 +176,23 @@ akin_status ak_model_key_tags(const akin_model *model, const ak_hash *keys, cons
                               int64_t n, akin_arena *arena, const int32_t **out,
                               akin_error *error);
 
-/* Are the vectors of that space the encoders' own? Else they went through the head. Which of two
-   spaces AKIN_SPACE_MODEL means is an error. */
-akin_status ak_model_space_is_base(const akin_model *model, akin_space space, bool *base,
-                                   akin_error *error);
+/* ---- space.c: the way into a vector space ---- */
+
+typedef struct ak_way {
+    ak_tower tower;
+    bool head; /* through the head too; false: what the encoders give */
+} ak_way;
+
+/* Which of two spaces AKIN_SPACE_MODEL or _BASE means is an error. */
+akin_status ak_model_way(const akin_model *model, akin_space space, ak_way *way,
+                         akin_error *error);
+/* base: without the head. */
+ak_way ak_model_side_way(const akin_model *model, bool base, ak_tower tower);
+int64_t ak_model_way_dim(const akin_model *model, ak_way way);
+/* Have queries and documents different ways? */
+bool ak_model_two_ways(const akin_model *model, bool base);
+/* Of the encoders, both towers. */
+akin_status ak_model_encoders_hash(const akin_model *model, ak_hash *out, akin_error *error);
 
 /* The folder the first transformer came from, NULL if there is none: the base a run names. */
 const char *ak_model_encoder_path(const akin_model *model);

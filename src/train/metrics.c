@@ -96,16 +96,33 @@ akin_status ak_table_metrics(akin_training *t, const ak_sides *x, akin_arena *ar
     return AKIN_OK;
 }
 
+/* A content on both sides of a batch has the row of its first a; as a candidate it is the b. */
+static akin_status take_documents(ak_trial *trial, const akin_labels *labels, akin_arena *arena,
+                                  akin_error *error)
+{
+    int64_t *row = ak_arena_new(arena, int64_t, trial->candidates);
+    if (!row)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < trial->candidates; i++) {
+        int64_t first = trial->candidate_row[i], other = labels->count;
+        while (first < labels->count && labels->content[other] != labels->content[first])
+            other++;
+        row[i] = first < labels->count ? other : first;
+    }
+    trial->candidate_row = row;
+    return AKIN_OK;
+}
+
 akin_status ak_step_metrics(akin_training *t, const ak_batch *batch, akin_error *error)
 {
     double values[AK_MAX_METRICS];
     ak_trial trial;
     ak_scored_pairs pairs;
     ak_sides sides = {t->embeddings, t->embeddings};
-    if (akin_model_has_sides(t->model)) /* of a content on both sides of the batch too */
-        sides.documents = ((const ak_step_input *)batch->collated)->features;
     if (has_metric(t, AKIN_METRIC_RANKING)) {
         AK_TRY(ak_trial_of_labels(&trial, &batch->labels, t->arena, error));
+        if (akin_model_has_sides(t->model))
+            AK_TRY(take_documents(&trial, &batch->labels, t->arena, error));
         AK_TRY(measure_ranking(t, &trial, &sides, t->arena, values, error));
     }
     if (has_metric(t, AKIN_METRIC_SCORED)) {

@@ -1,7 +1,7 @@
 /* akin_mine: hard negatives of a data set into a file of pairs: every positive pair with score 1,
    and behind it its negatives with score 0. Groups become pairs too: an object and the positive
    that the margin was measured by, then its negatives. */
-#include "features/features.h"
+#include "eval/evaluator.h"
 #include "kernels/similarity.h"
 #include "train/mining.h"
 
@@ -16,23 +16,16 @@ typedef struct mine {
     akin_arena *arena;
 } mine;
 
-/* Unit vectors of all contents, the model's or (without_head) its encoders'. */
+/* Unit vectors of all contents, the model's or (base) its encoders'. */
 static akin_status embed(const mine *m, const akin_model *model, const ak_contents *contents,
-                         bool without_head, akin_matrix *y, akin_error *error)
+                         bool base, ak_sides *y, akin_error *error)
 {
-    ak_features *features;
-    *y = ak_matrix_new(m->arena, contents->count, without_head ? model->input_dim : model->dim);
-    if (!y->data)
-        return ak_fail_memory(error);
-    AK_TRY(ak_features_collect(&features, model, contents, false, error));
-    akin_status status = ak_features_embed(features, without_head, 0, *y, error);
-    ak_features_free(features);
-    if (!status)
-        ak_unit_rows(y->data, y->rows, y->columns, y->stride, y->data);
-    return status;
+    AK_TRY(ak_embed_sides(model, base, contents, m->arena, y, error));
+    ak_unit_sides(y);
+    return AKIN_OK;
 }
 
-static akin_status embed_base(const mine *m, const ak_contents *contents, akin_matrix *y,
+static akin_status embed_base(const mine *m, const ak_contents *contents, ak_sides *y,
                               akin_error *error)
 {
     if (!m->base)
@@ -62,9 +55,6 @@ static akin_status search(mine *m, const akin_mining_options *options, akin_mini
     if (m->table->subgroup)
         AK_TRY(ak_mining_places(&m->place, m->table, error));
     AK_TRY(embed(m, m->model, &contents, false, &mining.tuned, error));
-    mining.documents = mining.tuned;
-    if (akin_model_has_sides(m->model))
-        AK_TRY(embed(m, m->model, &contents, true, &mining.documents, error));
     AK_TRY(embed_base(m, &contents, &mining.base, error));
     return ak_mine(&mining, m->negatives, m->positives, report, error);
 }

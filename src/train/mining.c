@@ -69,7 +69,7 @@ typedef struct miner {
     int64_t *anchors, anchor_count;
     int64_t *candidates, candidate_count; /* contents */
     int64_t several;                      /* candidates with more than one label */
-    float *near;                          /* candidates x width, of mining->documents */
+    float *near;                          /* candidates x width */
     int64_t *negatives, *positives;
     akin_arena *arena;
 } miner;
@@ -167,13 +167,13 @@ static akin_status find_candidates(miner *m, akin_error *error)
             m->candidates[m->candidate_count++] = c;
             m->several += m->label && m->label[c] == SEVERAL;
         }
-    int64_t width = m->mining->tuned.columns;
+    akin_matrix documents = m->mining->tuned.documents;
+    int64_t width = documents.columns;
     m->near = ak_arena_new(m->arena, float, m->candidate_count *width + 1);
     if (!m->near)
         return ak_fail_memory(error);
     for (int64_t i = 0; i < m->candidate_count; i++)
-        memcpy(m->near + i * width,
-               m->mining->documents.data + m->candidates[i] * m->mining->documents.stride,
+        memcpy(m->near + i * width, documents.data + m->candidates[i] * documents.stride,
                (size_t)width * sizeof(float));
     return AKIN_OK;
 }
@@ -194,6 +194,14 @@ static akin_status find_anchors(miner *m, akin_error *error)
     return AKIN_OK;
 }
 
+void ak_unit_sides(ak_sides *y)
+{
+    bool two = y->documents.data != y->queries.data;
+    akin_matrix x[] = {y->queries, y->documents};
+    for (int i = 0; i < 1 + two; i++)
+        ak_unit_rows(x[i].data, x[i].rows, x[i].columns, x[i].stride, x[i].data);
+}
+
 akin_status ak_mining_places(int64_t **out, const ak_table *table, akin_error *error)
 {
     int64_t *place = ak_calloc((size_t)table->contents, sizeof *place);
@@ -211,8 +219,8 @@ akin_status ak_mining_places(int64_t **out, const ak_table *table, akin_error *e
 
 static float base_similarity(const miner *m, int64_t a, int64_t b)
 {
-    akin_matrix base = m->mining->base;
-    return ak_similarity(base.data + a * base.stride, base.data + b * base.stride, base.columns);
+    akin_matrix x = m->mining->base.queries, y = m->mining->base.documents;
+    return ak_similarity(x.data + a * x.stride, y.data + b * y.stride, x.columns);
 }
 
 /* The positive of a sample: its b, or the nearest of some members of its group; -1: there is none.
@@ -325,7 +333,7 @@ static void mine_block(const miner *m, const int64_t *anchors, int64_t n, const 
 static akin_status rank_block(const miner *m, const int64_t *anchors, int64_t n, float *queries,
                               akin_mining_report *report, akin_error *error)
 {
-    akin_matrix tuned = m->mining->tuned;
+    akin_matrix tuned = m->mining->tuned.queries;
     int64_t most = 0, k = m->mining->options->last_rank;
     for (int64_t i = 0; i < n; i++) {
         int64_t excluded = most_excluded(m, anchors[i]);
@@ -350,7 +358,7 @@ static akin_status run(miner *m, akin_mining_report *report, akin_error *error)
     AK_TRY(find_labels(m, error));
     AK_TRY(find_candidates(m, error));
     AK_TRY(find_anchors(m, error));
-    float *queries = ak_arena_new(m->arena, float, BLOCK * m->mining->tuned.columns);
+    float *queries = ak_arena_new(m->arena, float, BLOCK * m->mining->tuned.queries.columns);
     if (!queries)
         return ak_fail_memory(error);
     report->candidates = m->candidate_count;

@@ -15,6 +15,7 @@
 #define AK_TRAIN_MINING_H
 
 #include "data/data.h"
+#include "eval/trial.h"
 #include "kernels/kernels.h"
 
 extern const akin_option ak_mining_rows[];
@@ -23,10 +24,12 @@ akin_status ak_mining_check(const akin_mining_options *options, akin_error *erro
 typedef struct ak_mining {
     const ak_table *table;
     const akin_mining_options *options;
-    /* Unit rows of all contents. Near is who is similar in tuned (anchors) and documents (candidates;
-       the same, unless the head is for queries alone); base tells who may be a negative. */
-    akin_matrix tuned, documents, base;
+    /* Unit rows of all contents: anchors are queries, candidates documents. Near is who is similar in
+       tuned; base tells who may be a negative. */
+    ak_sides tuned, base;
 } ak_mining;
+/* In place. */
+void ak_unit_sides(ak_sides *y);
 
 /* place[c]: the first sample whose b (groups: whose object) content c is, -1: none. ak_free. */
 akin_status ak_mining_places(int64_t **place, const ak_table *table, akin_error *error);

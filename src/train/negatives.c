@@ -50,14 +50,12 @@ void ak_negatives_close(ak_negatives *n)
 
 /* ---- mining ---- */
 
-static akin_status embed(akin_training *t, bool base, akin_arena *arena, akin_matrix *y,
+/* Unit vectors by the model or (base) its encoders. */
+static akin_status embed(akin_training *t, bool base, akin_arena *arena, ak_sides *y,
                          akin_error *error)
 {
-    *y = ak_matrix_new(arena, t->train.table->contents, base ? t->model->input_dim : t->model->dim);
-    if (!y->data)
-        return ak_fail_memory(error);
-    AK_TRY(ak_side_embed(t, &t->train, base, *y, error));
-    ak_unit_rows(y->data, y->rows, y->columns, y->stride, y->data);
+    AK_TRY(ak_side_embed(t, &t->train, base, arena, y, error));
+    ak_unit_sides(y);
     return AKIN_OK;
 }
 
@@ -99,7 +97,6 @@ akin_status ak_negatives_mine(akin_training *t, akin_error *error)
     akin_status status = embed(t, false, arena, &mining.tuned, error);
     if (!status)
         status = embed(t, true, arena, &mining.base, error);
-    mining.documents = akin_model_has_sides(t->model) ? mining.base : mining.tuned;
     if (!status)
         status = mining.table->kind == AKIN_GROUPS
                      ? mine_groups(t, &mining, &report, error)

@@ -90,6 +90,23 @@ static akin_status check_kind(const akin_training *t, const akin_loader *loader,
                    ak_dataset_name(akin_loader_dataset(loader)), kind_name(have));
 }
 
+/* Objects of groups are neither queries nor documents. */
+static akin_status refuse_groups(const akin_training *t, const akin_loader *train,
+                                 akin_error *error)
+{
+    const akin_model *model = t->model;
+    const char *what = "head", *name = model->head->type->name;
+    for (int e = 0; e < model->encoder_count; e++)
+        if (ak_encoder_has_sides(model->encoders[e].encoder)) {
+            what = "encoder";
+            name = model->encoders[e].name;
+        }
+    return ak_fail(error, AKIN_ERR_MISMATCH,
+                   "the %s \"%s\" has a query and a document side and learns from pairs, but the "
+                   "training data (%s) holds groups",
+                   what, name, ak_dataset_name(akin_loader_dataset(train)));
+}
+
 static akin_status configure_loss(akin_training *t, akin_loader *train, akin_loader *validation,
                                   akin_error *error)
 {
@@ -103,10 +120,7 @@ static akin_status configure_loss(akin_training *t, akin_loader *train, akin_loa
     if (!t->loss)
         return ak_fail(error, AKIN_ERR_ARGUMENT, "configure_loss gave no loss");
     if (akin_model_has_sides(t->model) && !pairs)
-        return ak_fail(error, AKIN_ERR_MISMATCH,
-                       "the head \"%s\" has a query and a document side and learns from pairs, but "
-                       "the training data (%s) holds groups",
-                       t->model->head->type->name, ak_dataset_name(akin_loader_dataset(train)));
+        return refuse_groups(t, train, error);
     AK_TRY(check_kind(t, train, "training", error));
     if (t->loss->traits.collapses)
         ak_warn(t->context,
@@ -135,6 +149,10 @@ static akin_status configure_metrics(akin_training *t, akin_error *error)
         AK_TRY(trainable->configure_metrics(trainable->user, &list, error));
     if (!t->validation.loader && !t->trainer.metrics_per_step)
         return AKIN_OK;
+    if (akin_model_base_has_sides(t->model) && !t->trainer.metrics_distinguish)
+        return ak_fail(error, AKIN_ERR_MISMATCH,
+                       "the encoders have a query and a document side, but without "
+                       "metrics_distinguish every object is both");
     for (int i = 0; i < list.count; i++) {
         if (t->metric_count == AK_MAX_METRICS)
             return ak_fail(error, AKIN_ERR_ARGUMENT, "more than %d metrics", AK_MAX_METRICS);
@@ -203,16 +221,35 @@ static akin_status apply_groups(akin_training *t, akin_error *error)
     return AKIN_OK;
 }
 
+/* Towers that share their parameters are one part, NAME; others are NAME/query and NAME/document. */
+static akin_status add_encoder(akin_training *t, const ak_model_encoder *named, akin_error *error)
+{
+    static const char *const words[AK_TOWERS] = {"query", "document"};
+    akin_parameters *first = NULL;
+    int towers = ak_encoder_has_sides(named->encoder) ? AK_TOWERS : 1;
+    for (int i = 0; i < towers; i++) {
+        const akin_encoder *tower = ak_encoder_tower(named->encoder, (ak_tower)i);
+        akin_parameters *own = ak_encoder_parameters(tower);
+        const char *name = named->name;
+        if (!ak_encoder_trainable(tower) || own == first)
+            continue;
+        if (tower->type != named->encoder->type) {
+            name = ak_arena_format(t->run_arena, "%s/%s", named->name, words[i]);
+            if (!name)
+                return ak_fail_memory(error);
+        }
+        AK_TRY(add_part(t, name, own, true, error));
+        first = own;
+    }
+    return AKIN_OK;
+}
+
 static akin_status add_parts(akin_training *t, akin_error *error)
 {
     AK_TRY(add_part(t, "head", t->model->head->parameters, true, error));
     AK_TRY(add_part(t, "loss", t->loss->parameters, false, error));
-    for (int e = 0; e < t->model->encoder_count; e++) {
-        const akin_encoder *encoder = t->model->encoders[e].encoder;
-        if (ak_encoder_trainable(encoder))
-            AK_TRY(add_part(t, t->model->encoders[e].name, ak_encoder_parameters(encoder), true,
-                            error));
-    }
+    for (int e = 0; e < t->model->encoder_count; e++)
+        AK_TRY(add_encoder(t, &t->model->encoders[e], error));
     if (!t->part_count)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "there is nothing to train: the head \"%s\" has no parameters and every "
@@ -361,7 +398,7 @@ static akin_status open_all(akin_training *t, akin_loader *train, akin_loader *v
     AK_TRY(check_stream(t, error));
     AK_TRY(add_parts(t, error));
     AK_TRY(make_figures(t, error));
-    AK_TRY(akin_model_space_fingerprint(t->model, AKIN_SPACE_BASE, &t->base, error));
+    AK_TRY(ak_model_encoders_hash(t->model, &t->base, error));
     t->identity_base = t->model->dim == t->model->input_dim;
     if (!validation)
         t->trainer.monitor = "train_loss";

@@ -7,14 +7,56 @@ const ak_hash *ak_side_keys(const ak_side *side)
     return side->table->part_keys ? side->table->part_keys : side->table->keys;
 }
 
-static akin_status collate_encoder(const ak_side *side, int e, const ak_batch *batch, void **out,
-                                   akin_error *error)
+/* The rows of a batch that go through a tower. */
+static void choose_rows(ak_step_run *run, bool sides, const ak_batch *batch)
+{
+    int64_t documents = sides ? batch->count : 0, queries = batch->object_count - documents;
+    run->first = run->tower == AK_DOCUMENT_TOWER ? queries : 0;
+    run->count = run->tower == AK_DOCUMENT_TOWER ? documents : queries;
+}
+
+static akin_status collate_run(const ak_side *side, ak_step_run *run, const ak_batch *batch,
+                               akin_error *error)
+{
+    const akin_encoder *encoder = run->encoder;
+    AK_TRY(encoder->type->collate(encoder->self, batch->objects + run->first, run->count,
+                                  batch->arena, &run->batch, error));
+    return ak_stems_give(side->stems, run->number, run->tower, ak_side_keys(side),
+                         batch->labels.content + run->first, run->count, run->batch, batch->arena,
+                         error);
+}
+
+static akin_status collate_encoder(const ak_side *side, int e, const ak_batch *batch,
+                                   ak_step_input *input, akin_error *error)
 {
     const akin_encoder *encoder = side->model->encoders[e].encoder;
-    AK_TRY(encoder->type->collate(encoder->self, batch->objects, batch->object_count, batch->arena,
-                                  out, error));
-    return ak_stems_give(side->stems, e, ak_side_keys(side), batch->labels.content,
-                         batch->object_count, *out, batch->arena, error);
+    bool sides = ak_encoder_has_sides(encoder);
+    for (int t = 0; t < (sides ? AK_TOWERS : 1); t++) {
+        ak_step_run run = {.encoder = ak_encoder_tower(encoder, (ak_tower)t),
+                           .number = e,
+                           .tower = (ak_tower)t};
+        if (side->features && ak_features_have(side->features, e, run.tower))
+            continue;
+        choose_rows(&run, sides, batch);
+        AK_TRY(collate_run(side, &run, batch, error));
+        ak_model_pad(side->model, e, run.tower,
+                     ak_matrix_rows(input->features, run.first, run.count));
+        input->runs[input->run_count++] = run;
+    }
+    return AKIN_OK;
+}
+
+/* Cached columns. */
+static void gather(const ak_side *side, const ak_batch *batch, akin_matrix features)
+{
+    bool sides = akin_model_base_has_sides(side->model);
+    int64_t documents = sides ? batch->count : 0, queries = batch->object_count - documents;
+    const int64_t *content = batch->labels.content;
+    ak_features_gather(side->features, AK_QUERY_TOWER, content, queries,
+                       ak_matrix_rows(features, 0, queries));
+    if (documents)
+        ak_features_gather(side->features, AK_DOCUMENT_TOWER, content + queries, documents,
+                           ak_matrix_rows(features, queries, documents));
 }
 
 /* Streams have no table, and give every batch its objects. */
@@ -51,18 +93,14 @@ static akin_status collate(void *user, ak_batch *batch, akin_error *error)
     ak_step_input *input = ak_arena_new(batch->arena, ak_step_input, 1);
     if (!input)
         return ak_fail_memory(error);
+    input->run_count = 0;
     input->features = ak_matrix_new(batch->arena, batch->object_count, model->input_dim);
-    input->encoder_batch = ak_arena_new(batch->arena, void *, model->encoder_count);
-    if (!input->features.data || !input->encoder_batch)
+    if (!input->features.data)
         return ak_fail_memory(error);
     if (side->features)
-        ak_features_gather(side->features, batch->labels.content, batch->object_count,
-                           input->features);
-    for (int e = 0; e < model->encoder_count; e++) {
-        input->encoder_batch[e] = NULL;
-        if (!side->features || !side->features->rows[e])
-            AK_TRY(collate_encoder(side, e, batch, &input->encoder_batch[e], error));
-    }
+        gather(side, batch, input->features);
+    for (int e = 0; e < model->encoder_count; e++)
+        AK_TRY(collate_encoder(side, e, batch, input, error));
     AK_TRY(collate_tags(side, batch, input, error));
     batch->collated = input;
     return side->group_map ? renumber_groups(side, batch, error) : AKIN_OK;
@@ -77,16 +115,12 @@ static bool all_cached(const akin_model *model)
     return true;
 }
 
-static akin_status object_keys(void *user, akin_object object, ak_hash *keys, akin_error *error)
-{
-    return ak_model_keys(user, object, keys, error);
-}
-
 /* A stream has no table to look into beforehand, and its vectors are not kept: whoever streams has
    more than a cache should hold, and what fits into one can be read as a data set. */
 static akin_status open_stream(ak_side *side, akin_error *error)
 {
-    const ak_key_rule rule = {object_keys, (void *)side->model, side->model->encoder_count};
+    const ak_key_rule rule = {ak_model_rule_keys, (void *)side->model,
+                              side->model->encoder_count};
     side->reads_objects = true;
     AK_TRY(ak_table_empty(&side->table, akin_dataset_kind(side->dataset), error));
     return ak_loader_prepare_stream(side->loader, &rule, collate, side, error);

@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+enum { STREAM = 0x646f6373 }; /* the seed of the documents' pass */
+
 /* What one step holds; memory of the step's arena. */
 typedef struct step {
     akin_pass pass;
@@ -12,7 +14,7 @@ typedef struct step {
     akin_matrix embeddings;
     akin_matrix d_embeddings, d_features;
     void *head_record;
-    void *encoder_record[AK_MAX_ENCODERS];
+    void *run_record[AK_MAX_RUNS];
     double loss;
 } step;
 
@@ -40,18 +42,32 @@ static void enter(akin_training *t, const step *s, ak_stage stage)
         ak_enter(t, stage);
 }
 
+/* Documents are dropped other numbers than queries, if one encoder reads both. */
+static akin_pass run_pass(const step *s, const ak_step_run *run)
+{
+    akin_pass own = s->pass;
+    if (run->tower == AK_DOCUMENT_TOWER)
+        own.seed = ak_random(own.seed, STREAM, 0);
+    return own;
+}
+
+static akin_matrix run_rows(const akin_training *t, const ak_step_run *run, akin_matrix features)
+{
+    return ak_model_columns(t->model, run->number, run->tower,
+                            ak_matrix_rows(features, run->first, run->count));
+}
+
 /* The columns of encoders that are not cached; cached ones were gathered by the loader. */
 static akin_status encoders_forward(akin_training *t, step *s, akin_error *error)
 {
-    const akin_model *model = t->model;
     enter(t, s, AK_STAGE_ENCODERS);
-    for (int e = 0; e < model->encoder_count; e++) {
-        const akin_encoder *encoder = model->encoders[e].encoder;
-        akin_matrix y = ak_matrix_columns(s->input->features, model->encoders[e].offset,
-                                          akin_encoder_dim(encoder));
-        if (s->input->encoder_batch[e])
-            AK_TRY(encoder->type->forward(encoder->self, &s->pass, s->input->encoder_batch[e], y,
-                                          &s->encoder_record[e], error));
+    for (int i = 0; i < s->input->run_count; i++) {
+        const ak_step_run *run = &s->input->runs[i];
+        const akin_encoder *encoder = run->encoder;
+        akin_pass pass = run_pass(s, run);
+        AK_TRY(encoder->type->forward(encoder->self, &pass, run->batch,
+                                      run_rows(t, run, s->input->features), &s->run_record[i],
+                                      error));
     }
     return AKIN_OK;
 }
@@ -97,16 +113,14 @@ static akin_status head_backward(akin_training *t, step *s, akin_error *error)
 
 static akin_status encoders_backward(akin_training *t, step *s, akin_error *error)
 {
-    const akin_model *model = t->model;
     enter(t, s, AK_STAGE_ENCODERS_BACKWARD);
-    for (int e = 0; e < model->encoder_count; e++) {
-        const akin_encoder *encoder = model->encoders[e].encoder;
-        if (!ak_encoder_trainable(encoder))
-            continue;
-        akin_matrix dy = ak_matrix_columns(s->d_features, model->encoders[e].offset,
-                                           akin_encoder_dim(encoder));
-        AK_TRY(encoder->type->backward(encoder->self, &s->pass, s->input->encoder_batch[e],
-                                       s->encoder_record[e], dy, error));
+    for (int i = 0; i < s->input->run_count; i++) {
+        const ak_step_run *run = &s->input->runs[i];
+        const akin_encoder *encoder = run->encoder;
+        akin_pass pass = run_pass(s, run);
+        if (ak_encoder_trainable(encoder))
+            AK_TRY(encoder->type->backward(encoder->self, &pass, run->batch, s->run_record[i],
+                                           run_rows(t, run, s->d_features), error));
     }
     return AKIN_OK;
 }

@@ -54,10 +54,23 @@ typedef struct ak_side {
     int64_t groups;        /* with group_map: of the training set and of this one */
 } ak_side;
 
+/* An encoder that runs in a step and the rows of the features that it makes: all of them, or those
+   of queries or documents where it has sides. */
+typedef struct ak_step_run {
+    const akin_encoder *encoder; /* the tower */
+    int number;                  /* of the encoder in the model */
+    ak_tower tower;
+    int64_t first, count; /* rows */
+    void *batch;
+} ak_step_run;
+
+#define AK_MAX_RUNS (AK_TOWERS * AK_MAX_ENCODERS)
+
 /* What the loader's threads make of a batch. */
 typedef struct ak_step_input {
     akin_matrix features; /* objects x input_dim; columns of running encoders are not set yet */
-    void **encoder_batch; /* per encoder; NULL: its columns came from the cache */
+    ak_step_run runs[AK_MAX_RUNS];
+    int run_count; /* others' columns came from the cache */
     const int32_t *tags;   /* NULL: the head wants none */
 } ak_step_input;
 
@@ -108,7 +121,7 @@ akin_status ak_optimizer_write(const akin_optimizer_options *options, ak_value *
 
 #define AK_MAX_METRICS 15
 #define AK_MAX_VALUES (2 + 2 * AK_MAX_METRICS) /* two losses; metrics per epoch and per step */
-#define AK_MAX_PARTS (AK_MAX_ENCODERS + 2)
+#define AK_MAX_PARTS (AK_TOWERS * AK_MAX_ENCODERS + 2)
 #define AK_MAX_KEPT 64 /* copies of the checkpoint */
 
 /* A named figure of an epoch: train_loss, validation_loss, metrics. */
@@ -220,9 +233,10 @@ akin_status ak_negatives_extend(const ak_side *side, ak_batch *batch, akin_error
 
 /* ---- validate.c ---- */
 
-/* Embeddings of all contents of a side, by the model or (base) its encoders alone, as they are. */
-akin_status ak_side_embed(akin_training *t, const ak_side *side, bool base, akin_matrix y,
-                          akin_error *error);
+/* Embeddings of all contents of a side, by the model or (base) its encoders alone, as they are. Where
+   queries and documents go different ways, a content that is not one of them is zeros there. */
+akin_status ak_side_embed(akin_training *t, const ak_side *side, bool base, akin_arena *arena,
+                          ak_sides *out, akin_error *error);
 
 /* validation_loss and the metrics, into the figures' values. */
 akin_status ak_validate(akin_training *t, bool base, akin_error *error);

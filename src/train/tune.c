@@ -246,7 +246,7 @@ static akin_status open_data(tuner *t, akin_error *error)
     AK_TRY(akin_dataset_split(&t->inner_train, &t->inner_validation, t->train, t->options.inner,
                               (akin_split_by)recipe->data.by, recipe->trainer.seed + 1, error));
     AK_TRY(ak_recipe_base(&t->base, recipe, error));
-    AK_TRY(akin_model_space_fingerprint(t->base, AKIN_SPACE_BASE, &encoders, error));
+    AK_TRY(ak_model_encoders_hash(t->base, &encoders, error));
     (void)ak_dataset_fingerprint(t->inner_train, &data);
     char inner[32];
     ak_double_to_text(t->options.inner, inner);
