@@ -7,6 +7,7 @@
 #   make asan       the tests under the address and undefined-behaviour sanitizers
 #   make tsan       the tests of what runs in threads, under the thread sanitizer
 #   make fuzz       every fuzz target for SECONDS (30) each; needs clang
+#   make parity     comparisons with packages from PyPI: tests/parity/README.md; PYTHON=venv/bin/python
 #   make style      what clang-format would change
 #
 # TESTS="nn heads" makes check, asan and tsan run only these.
@@ -15,8 +16,9 @@ DESTDIR ?=
 TESTS ?=
 SECONDS ?= 30
 MESON ?= meson
+PYTHON ?= python3
 
-.PHONY: all check install uninstall bench asan tsan fuzz style clean
+.PHONY: all check install uninstall bench asan tsan fuzz parity style clean
 
 all: build/build.ninja
 	@ninja -C build product
@@ -66,6 +68,12 @@ build-fuzz/build.ninja:
 fuzz: build-fuzz/build.ninja
 	@ninja -C build-fuzz
 	@tests/fuzz/run.sh build-fuzz $(SECONDS)
+
+PARITY = $(filter-out %/nasty.py,$(wildcard tests/parity/*.py))
+parity: build/build.ninja
+	@ninja -C build product tests/ids tests/make_tiny_model
+	@failed=; for script in $(PARITY); do echo "$$script"; $(PYTHON) $$script build || failed="$$failed $$script"; \
+	    done; if [ "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
 style:
 	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run

@@ -110,8 +110,16 @@ static const bad_file bad_files[] = {
     {"tokenizer.json", BYTES("{\"a\": 0}", "\"merges\": [],\n\"byte_fallback\": true") "}",
      AKIN_ERR_UNSUPPORTED, -1, "\"byte_fallback\" is set"},
     {"tokenizer.json",
-     BYTES("{\"a\": 0}", "\"merges\": []") ", \"normalizer\": {\"type\": \"NFC\"}}",
-     AKIN_ERR_UNSUPPORTED, -1, "\"NFC\""},
+     BYTES("{\"a\": 0}", "\"merges\": []") ", \"normalizer\": {\"type\": \"Nmt\"}}",
+     AKIN_ERR_UNSUPPORTED, -1, "\"Nmt\""},
+    {"tokenizer.json",
+     BYTES("{\"a\": 0}", "\"merges\": []") ", \"normalizer\": {\"type\": \"Sequence\", "
+                                           "\"normalizers\": [{\"type\": \"NFC\"}, {}]}}",
+     AKIN_ERR_UNSUPPORTED, -1, "the normalizer is of type \"\""},
+    {"tokenizer.json",
+     BYTES("{\"a\": 0}", "\"merges\": []") ", \"normalizer\": {\"type\": \"Replace\", "
+                                           "\"pattern\": {\"Regex\": \"a+\"}}}",
+     AKIN_ERR_UNSUPPORTED, -1, "\"a+\""},
     {"tokenizer.json", "{\"model\": {\"type\": \"WordLevel\", \"vocab\": {\"a\": 0}}}",
      AKIN_ERR_UNSUPPORTED, -1, "\"WordLevel\""},
     {"tokenizer.json", "{\"model\": {\"type\": \"Unigram\", \"vocab\": {\"a\": -1.5}}}",
@@ -131,8 +139,12 @@ static const bad_file bad_files[] = {
                                            "\"precompiled_charsmap\": \"AAAA?\"}}",
      AKIN_ERR_FORMAT, -1, "\"precompiled_charsmap\" is damaged"},
     {"tokenizer.json",
-     PIECES("[[\"a\", 0]]", "0") METASPACE ", \"normalizer\": {\"type\": \"NFKC\"}}",
-     AKIN_ERR_UNSUPPORTED, -1, "\"NFKC\""},
+     PIECES("[[\"a\", 0]]", "0") METASPACE ", \"normalizer\": {\"type\": \"StripAccents\"}}",
+     AKIN_ERR_UNSUPPORTED, -1, "\"StripAccents\""},
+    {"tokenizer.json",
+     PIECES("[[\"a\", 0]]", "0") "\"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": "
+                                 "\"\xE2\x96\x81\", \"prepend_scheme\": \"first\"}}",
+     AKIN_ERR_FORMAT, -1, "before all pieces or none"},
     {"tokenizer.json", "{\"model\": {\"type\": \"WordPiece\"}}", AKIN_ERR_FORMAT, -1, "\"vocab\""},
     {"tokenizer.json", MODEL("{\"a\": 0}") BERT "}", AKIN_ERR_FORMAT, -1, "\"[UNK]\""},
     {"tokenizer.json", MODEL("{\"[UNK]\": 0,\n\"a\": -1}") BERT "}", AKIN_ERR_FORMAT, 2, "an id"},
@@ -164,8 +176,13 @@ static const bad_file bad_files[] = {
      "\"NFKC\""},
     {"tokenizer.json", GOOD ", \"normalizer\": {\"type\": \"BertNormalizer\", \"lowercase\": 1}}",
      AKIN_ERR_FORMAT, -1, "\"lowercase\""},
-    {"tokenizer.json", GOOD ", \"post_processor\": {\"type\": \"ByteLevel\"}}",
-     AKIN_ERR_UNSUPPORTED, -1, "\"ByteLevel\""},
+    {"tokenizer.json", GOOD ", \"post_processor\": {\"type\": \"Other\"}}", AKIN_ERR_UNSUPPORTED,
+     -1, "\"Other\""},
+    {"tokenizer.json",
+     GOOD ", \"post_processor\": {\"type\": \"Sequence\", \"processors\": [{\"type\": "
+          "\"BertProcessing\", \"cls\": [\"a\", 1], \"sep\": [\"a\", 1]}, {\"type\": "
+          "\"ByteLevel\"}]}}",
+     AKIN_ERR_FORMAT, -1, "nothing after it"},
     {"tokenizer.json", GOOD ", \"post_processor\": {\"type\": \"TemplateProcessing\"}}",
      AKIN_ERR_FORMAT, -1, "\"single\""},
     {"tokenizer.json",
@@ -316,6 +333,8 @@ static void test_no_memory_to_load(void **state)
     ak_tokenizer_free(load_golden(s, "bytes"));
     fail_every_allocation(s);
     ak_tokenizer_free(load_golden(s, "words"));
+    fail_every_allocation(s);
+    ak_tokenizer_free(load_golden(s, "rules"));
     fail_every_allocation(s);
 }
 

@@ -5,7 +5,7 @@
 
 #include "text/unicode.h"
 
-#include <utf8proc.h>
+#include <string.h>
 
 enum { LOCAL_BYTES = 128 }; /* words up to that are cut on the stack */
 
@@ -297,12 +297,10 @@ static kind kind_at(const char *text, size_t size, size_t at, int *length)
             return LETTER;
         return point >= '0' && point <= '9' ? NUMBER : ak_char_is_space(point) ? SPACE : OTHER;
     }
-    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)point);
-    if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_LO)
-        return LETTER;
-    if (category >= UTF8PROC_CATEGORY_ND && category <= UTF8PROC_CATEGORY_NO)
-        return NUMBER;
-    return ak_char_is_space(point) ? SPACE : OTHER;
+    return ak_char_is_letter(point)   ? LETTER
+           : ak_char_is_number(point) ? NUMBER
+           : ak_char_is_space(point)  ? SPACE
+                                      : OTHER;
 }
 
 /* End of the run of one kind from `at` on; *last: where its last character begins. */

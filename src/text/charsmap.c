@@ -4,9 +4,9 @@
    match of a lookup replaces all of it. */
 #include "text/charsmap.h"
 
+#include "text/builder.h"
 #include "text/unicode.h"
 
-#include <string.h>
 #include <utf8proc.h>
 
 struct ak_charsmap {
@@ -114,40 +114,42 @@ static const char *find(const ak_charsmap *map, const char *key, size_t size)
     return NULL;
 }
 
-typedef struct writer {
-    akin_arena *arena;
-    char *out; /* NULL: out of memory */
-    size_t size, capacity;
-} writer;
-
-static void put(writer *w, const char *text, size_t size)
-{
-    if (w->out && w->capacity - w->size < size) {
-        w->capacity = 2 * w->capacity + size;
-        char *fresh = akin_arena_alloc(w->arena, w->capacity);
-        if (fresh)
-            memcpy(fresh, w->out, w->size);
-        w->out = fresh;
-    }
-    if (w->out)
-        memcpy(w->out + w->size, text, size);
-    w->size += size;
-}
-
-static void put_grapheme(const ak_charsmap *map, writer *w, const char *text, size_t size)
+static void put_grapheme(const ak_charsmap *map, ak_builder *w, const char *text, size_t size)
 {
     const char *whole = size < 6 ? find(map, text, size) : NULL;
     if (whole) {
-        put(w, whole, strlen(whole));
+        ak_builder_put(w, whole, strlen(whole));
         return;
     }
     for (size_t at = 0; at < size;) {
         uint32_t point;
         size_t length = (size_t)ak_char_read(text + at, &point);
         const char *one = find(map, text + at, length);
-        put(w, one ? one : text + at, one ? strlen(one) : length);
+        ak_builder_put(w, one ? one : text + at, one ? strlen(one) : length);
         at += length;
     }
+}
+
+/* `tokenizers` parts graphemes by Unicode 17: marks that utf8proc 2.8 does not know yet. */
+static const uint32_t young_marks[][2] = {
+    {0x897, 0x897},     {0x1ACF, 0x1ADD},   {0x1AE0, 0x1AEB},   {0x10D69, 0x10D6D},
+    {0x10EFA, 0x10EFC}, {0x113B8, 0x113C0}, {0x113C2, 0x113C2}, {0x113C5, 0x113C5},
+    {0x113C7, 0x113CA}, {0x113CC, 0x113D0}, {0x113D2, 0x113D2}, {0x113E1, 0x113E2},
+    {0x11B60, 0x11B67}, {0x11F5A, 0x11F5A}, {0x1611E, 0x1612F}, {0x1E5EE, 0x1E5EF},
+    {0x1E6E3, 0x1E6E3}, {0x1E6E6, 0x1E6E6}, {0x1E6EE, 0x1E6EF}, {0x1E6F5, 0x1E6F5},
+};
+
+/* A code point that utf8proc treats as Unicode 17 does this one. */
+static utf8proc_int32_t stand_in(uint32_t point)
+{
+    if (point == 0x113D1) /* it stands before what it belongs to */
+        return 0x600;
+    if (point == 0x11A3A) /* it does so no longer */
+        return 'a';
+    for (size_t i = 0; i < sizeof young_marks / sizeof *young_marks; i++)
+        if (point >= young_marks[i][0] && point <= young_marks[i][1])
+            return 0x300;
+    return (utf8proc_int32_t)point;
 }
 
 /* End of the grapheme at `at`. */
@@ -158,8 +160,7 @@ static size_t grapheme_end(const char *text, size_t size, size_t at)
     at += (size_t)ak_char_read(text + at, &point);
     while (at < size) {
         size_t length = (size_t)ak_char_read(text + at, &next);
-        if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)point, (utf8proc_int32_t)next,
-                                             &state))
+        if (utf8proc_grapheme_break_stateful(stand_in(point), stand_in(next), &state))
             break;
         point = next;
         at += length;
@@ -170,7 +171,7 @@ static size_t grapheme_end(const char *text, size_t size, size_t at)
 char *ak_charsmap_apply(const ak_charsmap *map, const char *text, size_t size, size_t *new_size,
                         akin_arena *arena)
 {
-    writer w = {arena, akin_arena_alloc(arena, size + size / 4 + 16), 0, size + size / 4 + 16};
+    ak_builder w = ak_builder_new(arena, size + size / 4 + 16);
     for (size_t at = 0; w.out && at < size;) {
         size_t end = grapheme_end(text, size, at);
         put_grapheme(map, &w, text + at, end - at);

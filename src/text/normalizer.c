@@ -85,7 +85,7 @@ static void fold_point(const ak_normalizer *n, writer *w, uint32_t point)
         put(w, ' ', 0);
     if (n->strip_accents) {
         uint32_t parts[AK_CHAR_PARTS];
-        int count = ak_char_decompose(point, parts);
+        int count = ak_char_decompose(point, false, parts);
         for (int i = 0; i < count; i++) {
             int combining = ak_char_combining_class(parts[i]);
             if (!ak_char_is_mark(parts[i]))

@@ -95,9 +95,8 @@ static void split_normalized(encoder *e, const char *text, size_t size)
 {
     size_t new_size = size, scan = 0, done = 0;
     const ak_tokenizer *t = e->tokenizer;
-    const char *normal = t->bpe ? text
-                         : t->unigram
-                             ? ak_unigram_normalize(t->unigram, text, size, &new_size, e->ids.arena)
+    const char *normal = t->bpe || t->unigram
+                             ? ak_steps_apply(t->steps, text, size, &new_size, e->ids.arena)
                              : normalize(e, text, size, NULL, 0, &new_size);
     e->ids.failed |= !normal;
     ak_added_match match;

@@ -8,8 +8,8 @@ typedef struct ak_tokenizer ak_tokenizer;
 
 /* Reads tokenizer.json, or vocab.txt with the options and special tokens of tokenizer_config.json
    and special_tokens_map.json, of a folder. WordPiece with the BERT normalizer and pre-tokenizer, and
-   (from tokenizer.json) byte-level BPE and Unigram; another kind is AKIN_ERR_UNSUPPORTED and
-   named. As transformers does, do_lower_case, strip_accents and
+   (from tokenizer.json) byte-level BPE and Unigram, each with the normalizers of steps.h; another
+   kind is AKIN_ERR_UNSUPPORTED and named. As transformers does, do_lower_case, strip_accents and
    tokenize_chinese_chars of tokenizer_config.json win over tokenizer.json. Its truncation and
    padding are the caller's business and not read. */
 akin_status ak_tokenizer_load(ak_tokenizer **out, const char *folder, akin_error *error);

@@ -158,19 +158,34 @@ static akin_status read_pair(const source *s, const ak_value *processor, const c
     return put_id(s, pair->last, list, count);
 }
 
-static akin_status read_post_processor(const source *s, const ak_value *root)
+static akin_status read_one_processor(const source *s, const ak_value *map)
 {
     ak_template *t = &s->tokenizer->template;
-    const ak_value *map = ak_value_get(root, "post_processor");
-    if (!map || map->kind == AK_NULL)
-        return AKIN_OK;
     const char *type = ak_value_get_string(map, "type", "");
+    if (!strcmp(type, "ByteLevel")) /* moves offsets, adds no ids */
+        return AKIN_OK;
     if (!strcmp(type, "TemplateProcessing"))
         return read_template(s, map);
     if (strcmp(type, "BertProcessing") != 0 && strcmp(type, "RobertaProcessing") != 0)
         return ak_json_unsupported(s, map, "post_processor", type, "\"TemplateProcessing\"");
     AK_TRY(read_pair(s, map, "cls", t->before, &t->before_count));
     return read_pair(s, map, "sep", t->after, &t->after_count);
+}
+
+static akin_status read_post_processor(const source *s, const ak_value *root)
+{
+    const ak_value *map = ak_value_get(root, "post_processor");
+    if (!map || map->kind == AK_NULL)
+        return AKIN_OK;
+    if (strcmp(ak_value_get_string(map, "type", ""), "Sequence") != 0)
+        return read_one_processor(s, map);
+    const ak_value *list = ak_value_get(map, "processors");
+    for (const ak_value *one = list ? list->first : NULL; one; one = one->next) {
+        if (s->tokenizer->template.before_count + s->tokenizer->template.after_count > 0)
+            return ak_json_bad(s, one, "one post_processor that adds tokens, and nothing after it");
+        AK_TRY(read_one_processor(s, one));
+    }
+    return AKIN_OK;
 }
 
 akin_status ak_tokenizer_read_flags(ak_added *token, const ak_value *map, const char *name,

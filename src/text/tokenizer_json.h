@@ -1,4 +1,5 @@
-/* What reads tokenizer.json: the document (tokenizer_json.c) and its model (tokenizer_models.c). */
+/* What reads tokenizer.json: the document (tokenizer_json.c), its model (tokenizer_models.c) and its
+   normalizer (tokenizer_steps.c). */
 #ifndef AK_TEXT_TOKENIZER_JSON_H
 #define AK_TEXT_TOKENIZER_JSON_H
 
@@ -24,5 +25,8 @@ akin_status ak_json_read_bool(const ak_json_source *s, const ak_value *map, cons
    there is none. */
 akin_status ak_json_read_model(const ak_json_source *s, const ak_value *root, const char *text,
                                size_t begin, size_t end);
+
+/* The steps of "normalizer" (NULL: none), into the tokenizer. */
+akin_status ak_json_read_steps(const ak_json_source *s, const ak_value *normalizer);
 
 #endif

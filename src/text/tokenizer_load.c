@@ -57,10 +57,8 @@ static akin_status check_added(const ak_tokenizer *t, const ak_added *token, con
 /* What a normalised token is searched as; NULL when out of memory. */
 static const char *normal_pattern(const ak_tokenizer *t, const char *content, size_t *size)
 {
-    if (t->bpe)
-        return content;
-    if (t->unigram)
-        return ak_unigram_normalize(t->unigram, content, *size, size, t->arena);
+    if (t->bpe || t->unigram)
+        return ak_steps_apply(t->steps, content, *size, size, t->arena);
     char *pattern = akin_arena_alloc(t->arena, AK_NORMALIZED(*size));
     if (pattern)
         *size = ak_normalize(&t->normalizer, content, *size, pattern);
@@ -224,6 +222,8 @@ static akin_status hash_options(ak_tokenizer *t, akin_error *error)
         t->unknown,    (int32_t)t->word_limit,  t->template.before_count, t->template.after_count};
     hash = ak_hash_combine(hash, ak_hash_bytes(flags, sizeof flags));
     hash = ak_hash_combine(hash, ak_hash_bytes(&t->template, sizeof t->template));
+    if (t->steps)
+        hash = ak_hash_combine(hash, ak_steps_hash(t->steps));
     if (t->unigram)
         hash = ak_hash_combine(hash, ak_unigram_hash(t->unigram));
     if (t->bpe)

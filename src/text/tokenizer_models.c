@@ -69,11 +69,11 @@ static akin_status refuse_option(const source *s, const ak_value *map, const cha
                       "\"%s\" is set, akin reads byte-level models without it", key);
 }
 
-/* GPT-2's and RoBERTa's: no normalizer, the pre-tokenizer ByteLevel. */
+/* GPT-2's, RoBERTa's and ModernBERT's: the pre-tokenizer ByteLevel. */
 static akin_status read_bpe(const source *s, const ak_value *root)
 {
     ak_tokenizer *t = s->tokenizer;
-    const ak_value *model = ak_value_get(root, "model"), *normal = ak_value_get(root, "normalizer");
+    const ak_value *model = ak_value_get(root, "model");
     const ak_value *level = ak_value_get(root, "pre_tokenizer");
     const char *type = ak_value_get_string(level, "type", "null");
     bool prefix_space = true, pattern = true;
@@ -82,9 +82,7 @@ static akin_status read_bpe(const source *s, const ak_value *root)
                                                   "ignore_merges"};
     for (size_t i = 0; i < sizeof unknown_options / sizeof *unknown_options; i++)
         AK_TRY(refuse_option(s, model, unknown_options[i]));
-    if (normal && normal->kind != AK_NULL)
-        return ak_json_unsupported(s, normal, "normalizer", ak_value_get_string(normal, "type", ""),
-                                   "byte-level models without one");
+    AK_TRY(ak_json_read_steps(s, ak_value_get(root, "normalizer")));
     if (strcmp(type, "ByteLevel") != 0)
         return ak_json_unsupported(s, level, "pre_tokenizer", type, "\"ByteLevel\"");
     AK_TRY(ak_json_read_bool(s, level, "add_prefix_space", &prefix_space));
@@ -96,55 +94,6 @@ static akin_status read_bpe(const source *s, const ak_value *root)
 }
 
 /* ---- Unigram ---- */
-
-/* Two spaces or more become one: {"pattern": {"Regex": " {2,}"}, "content": " "}, or U+2581, which
-   is the same where spaces become that later. */
-static akin_status read_replace(const source *s, const ak_value *map, ak_unigram_options *o)
-{
-    const char *pattern = ak_value_get_string(ak_value_get(map, "pattern"), "Regex", "");
-    const char *content = ak_value_get_string(map, "content", "");
-    if (strcmp(pattern, " {2,}") != 0 ||
-        (strcmp(content, " ") != 0 && strcmp(content, "\xE2\x96\x81") != 0))
-        return ak_json_unsupported(s, map, "normalizer Replace", pattern,
-                                   "\" {2,}\", replaced by a space");
-    o->join_spaces = true;
-    return AKIN_OK;
-}
-
-static akin_status read_one_normalizer(const source *s, const ak_value *map, ak_unigram_options *o)
-{
-    const char *type = ak_value_get_string(map, "type", "");
-    if (!strcmp(type, "Replace"))
-        return read_replace(s, map, o);
-    if (!strcmp(type, "Strip")) {
-        o->strip_left = o->strip_right = true;
-        AK_TRY(ak_json_read_bool(s, map, "strip_left", &o->strip_left));
-        return ak_json_read_bool(s, map, "strip_right", &o->strip_right);
-    }
-    if (strcmp(type, "Precompiled") != 0)
-        return ak_json_unsupported(s, map, "normalizer", type,
-                                   "\"Precompiled\", \"Replace\" and \"Strip\"");
-    if (o->charsmap || o->join_spaces || o->strip_left || o->strip_right)
-        return ak_json_bad(s, map, "\"Precompiled\" once, before other normalizers");
-    ak_charsmap *charsmap;
-    AK_TRY(ak_charsmap_create(&charsmap, s->tokenizer->arena,
-                              ak_value_get_string(map, "precompiled_charsmap", ""), s->path,
-                              s->error));
-    o->charsmap = charsmap;
-    return AKIN_OK;
-}
-
-static akin_status read_normalizers(const source *s, const ak_value *map, ak_unigram_options *o)
-{
-    if (!map || map->kind == AK_NULL)
-        return AKIN_OK;
-    if (strcmp(ak_value_get_string(map, "type", ""), "Sequence") != 0)
-        return read_one_normalizer(s, map, o);
-    const ak_value *list = ak_value_get(map, "normalizers");
-    for (const ak_value *one = list ? list->first : NULL; one; one = one->next)
-        AK_TRY(read_one_normalizer(s, one, o));
-    return AKIN_OK;
-}
 
 static akin_status read_metaspace(const source *s, const ak_value *map, ak_unigram_options *o)
 {
@@ -186,7 +135,7 @@ static akin_status read_unigram(const source *s, const ak_value *root, const dou
     const ak_value *model = ak_value_get(root, "model");
     ak_unigram_options o = {.unknown = t->unknown};
     AK_TRY(refuse_option(s, model, "byte_fallback"));
-    AK_TRY(read_normalizers(s, ak_value_get(root, "normalizer"), &o));
+    AK_TRY(ak_json_read_steps(s, ak_value_get(root, "normalizer")));
     AK_TRY(read_spaces(s, ak_value_get(root, "pre_tokenizer"), &o));
     return ak_unigram_create(&t->unigram, t->arena, t->vocabulary, scores, &o, s->error);
 }

@@ -5,6 +5,7 @@
 #include "text/added.h"
 #include "text/bpe.h"
 #include "text/normalizer.h"
+#include "text/steps.h"
 #include "text/tokenizer.h"
 #include "text/unigram.h"
 #include "text/vocabulary.h"
@@ -21,7 +22,8 @@ struct ak_tokenizer {
     ak_vocabulary *vocabulary;
     ak_bpe *bpe; /* at most one of these two; none: WordPiece */
     ak_unigram *unigram;
-    ak_normalizer normalizer;
+    ak_normalizer normalizer; /* WordPiece's */
+    ak_step *steps;           /* the normalizers of the other two, the first one */
     ak_added_set raw, normalized; /* added tokens */
     ak_template template;
     int32_t unknown;   /* id of a word that cannot be cut */

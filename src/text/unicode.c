@@ -1,15 +1,15 @@
 /* Code points as Hugging Face's BertNormalizer and BertPreTokenizer classify them. utf8proc knows a
-   newer Unicode than their tables, so three short tables here hold the difference:
+   newer Unicode than their tables, and an older one, so short tables here hold the difference:
      young    ranges without a code point that Unicode 8 calls mark, punctuation, space or control,
               nor one that Unicode 9 decomposes. They run over letters and over what is not assigned
               yet, so that a newer utf8proc changes nothing.
      nine     the marks of Unicode 9 inside them, whose combining classes are known to Hugging Face
-     lower    capitals younger than utf8proc 2.8 (Unicode 15), and U+0130, which becomes two
+     later    what decomposes (NFKD) since a Unicode after 9; `young` is no help there
+     sixteen  letters, numbers and other word characters younger than utf8proc 2.8 (Unicode 15)
+     lower    capitals younger than that, and U+0130, which becomes two
    and three characters changed their category since Unicode 8: U+1734 was a nonspacing mark,
    U+166D and U+111C9 were punctuation. With them every code point is treated alike: points.json in
-   tests/data/tokenizer holds hashes of all, made with `tokenizers` itself. What differs is \w
-   beside an added token with single_word: letters younger than utf8proc's Unicode are no word
-   there. */
+   tests/data/tokenizer holds hashes of all, made with `tokenizers` itself. */
 #include "text/unicode.h"
 
 #include <utf8proc.h>
@@ -35,6 +35,35 @@ static const range young[] = {
 static const range nine[] = {
     {0x8D4, 0x8E1},     {0x1DFB, 0x1DFB},   {0x11442, 0x11442}, {0x11446, 0x11446},
     {0x11C3F, 0x11C3F}, {0x1E000, 0x1E02A}, {0x1E944, 0x1E94A},
+};
+
+static const range later[] = {
+    {0x32FF, 0x32FF},   {0xA7F1, 0xA7F4},   {0xAB69, 0xAB69},   {0x105C9, 0x105E4},
+    {0x10781, 0x107BA}, {0x11383, 0x113C8}, {0x11938, 0x11938}, {0x16121, 0x16128},
+    {0x16D68, 0x16D6A}, {0x1CCD6, 0x1CCF9}, {0x1E030, 0x1E06D}, {0x1F16C, 0x1F16C},
+    {0x1FBF0, 0x1FBF9},
+};
+
+typedef enum word_kind { NO_WORD, LETTER, NUMBER, WORD } word_kind;
+
+static const struct {
+    uint32_t first, last;
+    word_kind kind;
+} sixteen[] = {
+    {0x897, 0x897, WORD},       {0x1C89, 0x1C8A, LETTER},   {0xA7CB, 0xA7CD, LETTER},
+    {0xA7DA, 0xA7DC, LETTER},   {0x105C0, 0x105F3, LETTER}, {0x10D40, 0x10D49, NUMBER},
+    {0x10D4A, 0x10D65, LETTER}, {0x10D69, 0x10D6D, WORD},   {0x10D6F, 0x10D85, LETTER},
+    {0x10EC2, 0x10EC4, LETTER}, {0x10EFC, 0x10EFC, WORD},   {0x11380, 0x11389, LETTER},
+    {0x1138B, 0x1138B, LETTER}, {0x1138E, 0x1138E, LETTER}, {0x11390, 0x113B5, LETTER},
+    {0x113B7, 0x113B7, LETTER}, {0x113B8, 0x113C0, WORD},   {0x113C2, 0x113C2, WORD},
+    {0x113C5, 0x113C5, WORD},   {0x113C7, 0x113CA, WORD},   {0x113CC, 0x113D0, WORD},
+    {0x113D1, 0x113D1, LETTER}, {0x113D2, 0x113D2, WORD},   {0x113D3, 0x113D3, LETTER},
+    {0x113E1, 0x113E2, WORD},   {0x116D0, 0x116E3, NUMBER}, {0x11BC0, 0x11BE0, LETTER},
+    {0x11BF0, 0x11BF9, NUMBER}, {0x11F5A, 0x11F5A, WORD},   {0x13460, 0x143FA, LETTER},
+    {0x16100, 0x1611D, LETTER}, {0x1611E, 0x1612F, WORD},   {0x16130, 0x16139, NUMBER},
+    {0x16D40, 0x16D6C, LETTER}, {0x16D70, 0x16D79, NUMBER}, {0x18CFF, 0x18CFF, LETTER},
+    {0x1CCF0, 0x1CCF9, NUMBER}, {0x1E5D0, 0x1E5ED, LETTER}, {0x1E5EE, 0x1E5EF, WORD},
+    {0x1E5F0, 0x1E5F0, LETTER}, {0x1E5F1, 0x1E5FA, NUMBER}, {0x2EBF0, 0x2EE5D, LETTER},
 };
 
 static const struct {
@@ -127,42 +156,66 @@ bool ak_char_is_mark(uint32_t point)
     return category(point) == UTF8PROC_CATEGORY_MN && !is_young(point);
 }
 
-bool ak_char_is_word(uint32_t point)
+static word_kind word_kind_of(uint32_t point)
 {
-    switch (category(point)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_PC:
-        return true;
-    default: /* circled and squared letters are alphabetic; the two joiners count as well */
-        return (point >= 0x24B6 && point <= 0x24E9) || (point >= 0x1F130 && point <= 0x1F149) ||
-               (point >= 0x1F150 && point <= 0x1F169) || (point >= 0x1F170 && point <= 0x1F189) ||
-               point == 0x200C || point == 0x200D;
-    }
+    utf8proc_category_t c = category(point);
+    if (c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_LO)
+        return LETTER;
+    if (c >= UTF8PROC_CATEGORY_ND && c <= UTF8PROC_CATEGORY_NO)
+        return NUMBER;
+    if ((c >= UTF8PROC_CATEGORY_MN && c <= UTF8PROC_CATEGORY_ME) || c == UTF8PROC_CATEGORY_PC)
+        return WORD;
+    for (size_t i = 0; i < COUNT(sixteen) && point >= sixteen[i].first; i++)
+        if (point <= sixteen[i].last)
+            return sixteen[i].kind;
+    return NO_WORD;
 }
 
-int ak_char_decompose(uint32_t point, uint32_t parts[AK_CHAR_PARTS])
+bool ak_char_is_letter(uint32_t point)
+{
+    return word_kind_of(point) == LETTER;
+}
+
+bool ak_char_is_number(uint32_t point)
+{
+    return word_kind_of(point) == NUMBER;
+}
+
+/* Circled and squared letters are alphabetic, the two joiners count as well, and fractions do not.
+ */
+bool ak_char_is_word(uint32_t point)
+{
+    return (word_kind_of(point) != NO_WORD && category(point) != UTF8PROC_CATEGORY_NO) ||
+           (point >= 0x24B6 && point <= 0x24E9) || (point >= 0x1F130 && point <= 0x1F149) ||
+           (point >= 0x1F150 && point <= 0x1F169) || (point >= 0x1F170 && point <= 0x1F189) ||
+           point == 0x200C || point == 0x200D;
+}
+
+int ak_char_decompose(uint32_t point, bool compatible, uint32_t parts[AK_CHAR_PARTS])
 {
     parts[0] = point;
-    if (point < 0xC0 || is_young(point))
+    if (point < 0xA0 || (compatible ? within(later, COUNT(later), point) : is_young(point)))
         return 1;
     utf8proc_int32_t out[AK_CHAR_PARTS];
     int boundary = 0;
-    utf8proc_ssize_t count = utf8proc_decompose_char((utf8proc_int32_t)point, out, AK_CHAR_PARTS,
-                                                     UTF8PROC_DECOMPOSE, &boundary);
+    utf8proc_ssize_t count =
+        utf8proc_decompose_char((utf8proc_int32_t)point, out, AK_CHAR_PARTS,
+                                UTF8PROC_DECOMPOSE | (compatible ? UTF8PROC_COMPAT : 0), &boundary);
     if (count < 1 || count > AK_CHAR_PARTS)
         return 1;
     for (int i = 0; i < count; i++)
         parts[i] = (uint32_t)out[i];
     return (int)count;
+}
+
+uint32_t ak_char_compose(uint32_t first, uint32_t second)
+{
+    utf8proc_int32_t both[] = {(utf8proc_int32_t)first, (utf8proc_int32_t)second};
+    return second >= 0x300 &&
+                   utf8proc_normalize_utf32(both, 2, UTF8PROC_COMPOSE | UTF8PROC_STABLE) == 1 &&
+                   !is_young((uint32_t)both[0])
+               ? (uint32_t)both[0]
+               : 0;
 }
 
 int ak_char_combining_class(uint32_t point)

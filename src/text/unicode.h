@@ -1,6 +1,7 @@
 /* Code points as BERT's tokenizers see them. Hugging Face's `tokenizers` (0.23) mixes three ages of
-   Unicode: categories of 8.0, decomposition and combining classes of 9.0, lower case of 17. We get
-   the same from utf8proc and the short tables in unicode.c. */
+   Unicode: categories of 8.0, decomposition and combining classes of 9.0, lower case of 17,
+   and 16.0 in regular expressions. We get the same from utf8proc and the short tables in unicode.c.
+ */
 #ifndef AK_TEXT_UNICODE_H
 #define AK_TEXT_UNICODE_H
 
@@ -17,10 +18,14 @@ bool ak_char_is_dropped(uint32_t point); /* clean_text: NUL, U+FFFD, Cc but \t\n
 bool ak_char_is_chinese(uint32_t point); /* the blocks that BERT parts from their neighbours */
 bool ak_char_is_mark(uint32_t point);    /* strip_accents: nonspacing mark (Mn) */
 bool ak_char_is_word(uint32_t point);    /* \w of a regular expression, for single_word */
+bool ak_char_is_letter(uint32_t point);  /* \p{L} */
+bool ak_char_is_number(uint32_t point);  /* \p{N} */
 
-/* Canonical decomposition (NFD) of one code point; returns its length. */
-#define AK_CHAR_PARTS 8
-int ak_char_decompose(uint32_t point, uint32_t parts[AK_CHAR_PARTS]);
+/* Decomposition of one code point, canonical (NFD) or `compatible` (NFKD); returns its length. */
+#define AK_CHAR_PARTS 18
+int ak_char_decompose(uint32_t point, bool compatible, uint32_t parts[AK_CHAR_PARTS]);
+/* The code point that the two become in NFC; 0: they stay two. */
+uint32_t ak_char_compose(uint32_t first, uint32_t second);
 int ak_char_combining_class(uint32_t point);
 
 /* Full lower case without context; returns its length. */

@@ -55,11 +55,8 @@ static void index_tokens(ak_unigram *u, entry *entries)
 static ak_hash hash_of(const ak_unigram *u, int32_t size)
 {
     const ak_unigram_options *o = &u->options;
-    const int32_t flags[] = {o->join_spaces,  o->strip_left,   o->strip_right,
-                             o->split_spaces, o->prefix_space, o->unknown};
+    const int32_t flags[] = {o->split_spaces, o->prefix_space, o->unknown};
     ak_hash hash = ak_hash_bytes(flags, sizeof flags);
-    if (o->charsmap)
-        hash = ak_hash_combine(hash, ak_charsmap_hash(o->charsmap));
     return ak_hash_combine(hash, ak_hash_bytes(u->scores, (size_t)size * sizeof *u->scores));
 }
 
@@ -279,41 +276,4 @@ void ak_unigram_cut(const ak_unigram *u, const char *text, size_t size, ak_ids *
         cut_metaspaces(u, text + at, end - at, u->options.prefix_space, ids);
         at = run_end(text, size, end, true);
     }
-}
-
-/* ---- normalisation ---- */
-
-/* Returns the new size. */
-static size_t join_spaces(char *text, size_t size)
-{
-    size_t used = 0;
-    for (size_t at = 0; at < size; at++)
-        if (text[at] != ' ' || used == 0 || text[used - 1] != ' ')
-            text[used++] = text[at];
-    return used;
-}
-
-const char *ak_unigram_normalize(const ak_unigram *u, const char *text, size_t size,
-                                 size_t *new_size, akin_arena *arena)
-{
-    const ak_unigram_options *o = &u->options;
-    char *out = o->charsmap ? ak_charsmap_apply(o->charsmap, text, size, new_size, arena)
-                            : ak_arena_copy(arena, text, size);
-    if (!out)
-        return NULL;
-    if (!o->charsmap)
-        *new_size = size;
-    if (o->join_spaces)
-        *new_size = join_spaces(out, *new_size);
-    size_t begin = o->strip_left ? run_end(out, *new_size, 0, true) : 0;
-    while (o->strip_right && *new_size > begin) {
-        size_t last = *new_size - 1;
-        while (last > begin && ((unsigned char)out[last] & 0xC0) == 0x80)
-            last--;
-        if (run_end(out, *new_size, last, true) != *new_size)
-            break;
-        *new_size = last;
-    }
-    *new_size -= begin;
-    return out + begin;
 }

@@ -4,14 +4,10 @@
 #ifndef AK_TEXT_UNIGRAM_H
 #define AK_TEXT_UNIGRAM_H
 
-#include "text/charsmap.h"
 #include "text/ids.h"
 #include "text/vocabulary.h"
 
 typedef struct ak_unigram_options {
-    const ak_charsmap *charsmap; /* NULL: text is taken as it is */
-    bool join_spaces;            /* two spaces or more become one after it */
-    bool strip_left, strip_right;
     bool split_spaces; /* WhitespaceSplit: all spaces part words, and are gone */
     bool prefix_space; /* a piece (with split_spaces a word) begins with U+2581 */
     int32_t unknown;
@@ -24,9 +20,6 @@ akin_status ak_unigram_create(ak_unigram **out, akin_arena *arena, const ak_voca
                               const double *scores, const ak_unigram_options *options,
                               akin_error *error);
 
-/* A piece of valid UTF-8, normalised, in the arena; NULL when out of memory. */
-const char *ak_unigram_normalize(const ak_unigram *unigram, const char *text, size_t size,
-                                 size_t *new_size, akin_arena *arena);
 /* Adds the ids of a normalised piece. */
 void ak_unigram_cut(const ak_unigram *unigram, const char *text, size_t size, ak_ids *ids);
 

@@ -5,12 +5,14 @@ pip install tokenizers sentencepiece protobuf.
 uncased.json, cased.json  two small tokenizer.json, the second with added tokens of every kind
 bytes.json, prefix.json   two of byte-level BPE, the second with a space put before every piece
 words.json, pieces.json   two of Unigram, with and without WhitespaceSplit, and a charsmap of few rules
-golden.json, golden_bytes.json, golden_unigram.json  texts (or their bytes in hexadecimal, for invalid UTF-8) with their ids
-points.json               a hash (FNV-1a, 64 bits) of how every 4096 code points are treated
+modern.json, rules.json   byte-level BPE as ModernBERT's, and Unigram with other normalizers
+golden.json, golden_bytes.json, golden_unigram.json, golden_nasty.json  texts (or their bytes in hexadecimal, for invalid UTF-8) with their ids
+points.json, forms.json   a hash (FNV-1a, 64 bits) of how every 4096 code points are treated, and of their normal forms
 """
 import json
 import pathlib
 import random
+import sys
 import tempfile
 
 import sentencepiece
@@ -18,7 +20,9 @@ from sentencepiece import sentencepiece_model_pb2
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors,
                         trainers)
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "parity"))
+import nasty  # noqa: E402
 SENTENCES = """
 A small library that finds what is alike: texts, pictures and records get close vectors.
 The quick brown fox jumps over the lazy dog while the unaffable embedding is sleeping.
@@ -113,6 +117,25 @@ def unigram(pieces, charsmap, words):
     return t
 
 
+def modern():
+    """NFC, added tokens of spaces, and two post-processors of which one adds tokens."""
+    t = byte_level(False)
+    t.normalizer = normalizers.NFC()
+    t.add_tokens([AddedToken(" " * n, normalized=True) for n in (4, 3, 2)])
+    template = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    t.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), template])
+    return t
+
+
+def rules(pieces, charsmap):
+    t = unigram(pieces, charsmap, False)
+    t.normalizer = normalizers.Sequence(
+        [normalizers.Replace("``", '"'), normalizers.NFKD(), normalizers.Lowercase(), normalizers.Precompiled(charsmap),
+         normalizers.Strip(right=False), normalizers.Replace(Regex(" {2,}"), " ")])
+    t.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
+    return t
+
+
 def texts(r):
     words = " ".join(SENTENCES).split() + ODD * 4
     yield from ["", " ", "\n\t ", "a" * 99, "a" * 100, "a" * 101, "é" * 100, "é" * 101, "각" * 33, "각" * 34,
@@ -146,6 +169,27 @@ def golden(name, t, r):
     return out
 
 
+def hash_of(value, data):
+    for byte in data:
+        value = (value ^ byte) * 0x100000001b3 & 0xffffffffffffffff
+    return value
+
+
+def forms():
+    """Of every code point before and after marks: two that sort, one that composes."""
+    four = [normalizers.NFC(), normalizers.NFD(), normalizers.NFKC(), normalizers.NFKD()]
+    hashes = []
+    for first in range(0, 0x110000, 4096):
+        value = 0xcbf29ce484222325
+        for point in range(first, first + 4096):
+            if 0xD800 <= point < 0xE000:
+                continue
+            for form in four:
+                value = hash_of(value, form.normalize_str("e\u0301\u0327" + chr(point) + "\u0323\u0301").encode() + b"\xff")
+        hashes.append("%016x" % value)
+    return hashes
+
+
 def points():
     off = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
     four = [normalizers.BertNormalizer(**{**off, key: True}) for key in off]
@@ -159,8 +203,7 @@ def points():
             c = chr(point)
             pieces = len(splits.pre_tokenize_str("a" + c + "a"))
             treated = b"\xff".join(n.normalize_str(c).encode() for n in four) + bytes([0xff, pieces])
-            for byte in treated:
-                value = (value ^ byte) * 0x100000001b3 & 0xffffffffffffffff
+            value = hash_of(value, treated)
         hashes.append("%016x" % value)
     return hashes
 
@@ -171,8 +214,20 @@ def write(name, made, r):
         t.no_truncation()
         (HERE / (kind + ".json")).write_text(t.to_str(pretty=kind == "cased"), encoding="utf-8")
         rows += golden(kind, t, r)
+    write_rows(name, rows)
+
+
+def write_rows(name, rows):
     lines = [json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows]
     (HERE / name).write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
+
+
+def nasty_rows(name, t):
+    """Short ones of the corpus of the parity suite."""
+    for data in [data for data in nasty.bytes_of(270, 3, SENTENCES) if len(data) < 110]:
+        text = data.decode("utf-8", "replace")
+        about = {"text": text} if text.encode() == data else {"hex": data.hex()}
+        yield {"tokenizer": name, **about, "max_length": 0, "ids": t.encode(text).ids}
 
 
 def main():
@@ -180,12 +235,18 @@ def main():
     added = [AddedToken("foo", single_word=True), AddedToken("<b>", lstrip=True), AddedToken("<x>", rstrip=True, single_word=True),
              AddedToken("Yesterday", normalized=True), AddedToken("yesterdays", normalized=False),
              AddedToken("h\u00e9llo", normalized=True), AddedToken("[MASK][MASK]", special=True, normalized=False)]
+    rows = []
     made = {"uncased": tokenizer(vocabulary(True), True, []), "cased": tokenizer(vocabulary(False), False, added)}
     write("golden.json", made, r)
     write("golden_bytes.json", {"bytes": byte_level(False), "prefix": byte_level(True)}, r)
     pieces, charsmap = sentence_pieces()
     write("golden_unigram.json", {"words": unigram(pieces, charsmap, True), "pieces": unigram(pieces, charsmap, False)}, r)
+    for name, t in (("modern", modern()), ("rules", rules(pieces, charsmap))):
+        (HERE / (name + ".json")).write_text(t.to_str(), encoding="utf-8")
+        rows += nasty_rows(name, t)
+    write_rows("golden_nasty.json", rows)
     (HERE / "points.json").write_text(json.dumps(points(), indent=0) + "\n")
+    (HERE / "forms.json").write_text(json.dumps(forms(), indent=0) + "\n")
 
 
 if __name__ == "__main__":
