@@ -7,9 +7,22 @@ static akin_status no_samples(void *self, int64_t index, akin_arena *arena, akin
     return ak_fail(error, AKIN_ERR_UNSUPPORTED, "a stream's samples have no numbers");
 }
 
+static bool no_fingerprint(const void *self, ak_hash *fingerprint)
+{
+    (void)self, (void)fingerprint;
+    return false;
+}
+
+static int64_t shell_replaced(const void *self)
+{
+    const akin_stream *stream = self;
+    return stream->replaced ? stream->replaced(stream->self) : 0;
+}
+
 akin_status ak_stream_new(akin_stream **out, const akin_stream_class *type, void *self,
                           akin_error *error)
 {
+    static const ak_dataset_extra extra = {no_fingerprint, shell_replaced, NULL, NULL, NULL};
     *out = NULL;
     akin_stream *stream = ak_calloc(1, sizeof *stream);
     if (!stream)
@@ -20,6 +33,8 @@ akin_status ak_stream_new(akin_stream **out, const akin_stream_class *type, void
                                               .name = type->name ? type->name : "stream",
                                               .kind = type->kind,
                                               .get = no_samples};
+    stream->shell.extra = &extra;
+    stream->shell.self = stream;
     *out = stream;
     return AKIN_OK;
 }

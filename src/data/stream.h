@@ -9,6 +9,8 @@ struct akin_stream {
     void *self;
     /* Place of the sample that `next` gave last, for messages. NULL: it has none. */
     void (*place)(const void *self, const char **file, int64_t *line);
+    /* Byte sequences of a pass, the most of any, that were no UTF-8. NULL: it does not know. */
+    int64_t (*replaced)(const void *self);
     akin_dataset shell; /* its name and kind, for whoever asks a loader; it has no samples */
 };
 

@@ -16,6 +16,7 @@ typedef struct file_stream {
     bool all;                    /* the window holds the input's last byte */
     int64_t line;                /* of window + start */
     int64_t record_line;         /* of the record that was given last */
+    int64_t replaced;            /* as in akin_stream, of the passes before this one */
 } file_stream;
 
 static void stream_free(void *self)
@@ -150,10 +151,19 @@ static akin_status begin(file_stream *s, bool open, akin_error *error)
     return AKIN_OK;
 }
 
+static int64_t stream_replaced(const void *self)
+{
+    const file_stream *s = self;
+    int64_t now = atomic_load(&s->source->replaced);
+    return now > s->replaced ? now : s->replaced;
+}
+
 static akin_status stream_rewind(void *self, int64_t pass, akin_error *error)
 {
     file_stream *s = self;
     (void)pass;
+    s->replaced = stream_replaced(s);
+    atomic_store(&s->source->replaced, 0);
     AK_TRY(ak_input_rewind(s->input, error));
     s->start = s->end = 0;
     s->all = false;
@@ -196,6 +206,7 @@ static akin_status try_first(file_stream *s, akin_error *error)
     AK_TRY(ak_arena_create(&arena, error));
     show_record(s, text, stop);
     akin_status status = ak_source_sample(s->source, 0, arena, &sample, error);
+    atomic_store(&s->source->replaced, 0); /* the first pass will count it */
     ak_arena_free(arena);
     return status;
 }
@@ -230,7 +241,9 @@ akin_status akin_stream_open(akin_stream **out, const char *path, akin_sample_ki
     }
     if (status)
         stream_free(s);
-    else
+    if (!status) {
         (*out)->place = stream_place;
+        (*out)->replaced = stream_replaced;
+    }
     return status;
 }

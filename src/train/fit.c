@@ -24,6 +24,7 @@ static akin_status run(akin_training *t, akin_error *error)
     if (!status)
         status = ak_run_epochs(t, error);
     ak_loader_stop(t->train.loader);
+    ak_tell_stream(t);
     if (t->trainer.checkpoint && (!status || status == AKIN_ERR_INTERRUPTED)) {
         akin_status written = ak_checkpoint_write(t, status ? NULL : error);
         status = status ? status : written;

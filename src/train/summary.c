@@ -22,16 +22,28 @@ static void tell_lonely(const akin_training *t, const ak_side *side, const char 
                 (long long)lonely, (long long)side->table->groups);
 }
 
+static void tell_replaced(const akin_training *t, const akin_dataset *dataset)
+{
+    int64_t replaced = ak_dataset_replaced(dataset);
+    if (replaced)
+        ak_warn(t->context, "%s: %lld byte sequences were not UTF-8 and were replaced",
+                ak_dataset_name(dataset), (long long)replaced);
+}
+
+void ak_tell_stream(const akin_training *t)
+{
+    if (ak_loader_is_stream(t->train.loader))
+        tell_replaced(t, t->train.dataset);
+}
+
 static void tell_side(const akin_training *t, const ak_side *side, const char *what)
 {
     if (!side->loader)
         return;
     const char *name = ak_dataset_name(side->dataset);
-    int64_t replaced = ak_dataset_replaced(side->dataset);
     bool told = side != &t->train && !strcmp(name, ak_dataset_name(t->train.dataset));
-    if (replaced && !told)
-        ak_warn(t->context, "%s: %lld byte sequences were not UTF-8 and were replaced", name,
-                (long long)replaced);
+    if (!told && !ak_loader_is_stream(side->loader))
+        tell_replaced(t, side->dataset);
     if (ak_loader_is_stream(side->loader)) {
         ak_note(t->context, "%s: a stream, %s; frozen encoders run in every step", what, name);
         return;

@@ -334,6 +334,8 @@ bool ak_names_have(const char *names, const char *name);
 void ak_tell_parts(const akin_training *t);
 /* Warns of data from which nothing can be learnt, or on which nothing can be measured. */
 void ak_tell_doubts(const akin_training *t);
+/* What a stream's samples were like is known at the end, when its loader has stopped. */
+void ak_tell_stream(const akin_training *t);
 void ak_tell_step(akin_training *t);
 void ak_tell_epoch(const akin_training *t);
 /* The training record, the metrics and the loss of the model directory. */
