@@ -1,5 +1,6 @@
-/* A sentence-transformers folder small enough for tests: a random BERT of two layers and 32
-   numbers, with a vocabulary of some sixty words. Needs cmocka's header before it. */
+/* A sentence-transformers folder small enough for tests: a random BERT (or another of its family)
+   of two layers and 32 numbers, with a vocabulary of some sixty words. Needs cmocka's header before
+   it. */
 #ifndef AKIN_TEST_TINY_MODEL_H
 #define AKIN_TEST_TINY_MODEL_H
 
@@ -16,6 +17,7 @@ enum {
     TINY_POSITIONS = 24,
     TINY_LAYERS = 2,
     TINY_HEADS = 2,
+    TINY_BUCKETS = 32,
     TINY_DENSE = 20,
     TINY_TENSORS = 5 + 16 * TINY_LAYERS,
 };
@@ -23,6 +25,7 @@ enum {
 /* All members may be left 0. */
 typedef struct tiny_options {
     uint64_t seed;         /* of the weights */
+    const char *family;    /* "bert" (also NULL), "distilbert" or "mpnet" */
     const char *pooling;   /* 1_Pooling/config.json; NULL: the mean */
     bool dense, normalize; /* 2_Dense, 32 -> 20 with tanh; 3_Normalize */
     const char *prompts;   /* config_sentence_transformers.json; NULL: no such file */
@@ -39,6 +42,47 @@ static const char *const tiny_words[] = {
     "5",     "6",     "7",     "8",     "9",
 };
 enum { TINY_WORDS = sizeof tiny_words / sizeof *tiny_words };
+
+/* How a checkpoint of an architecture names its parts. */
+typedef struct tiny_family {
+    const char *model_type;
+    const char *keys[4]; /* of config.json: widths, layers, heads */
+    const char *layers;
+    const char *parts[8]; /* as in tiny_layer */
+} tiny_family;
+
+static inline const tiny_family *tiny_find_family(const char *name)
+{
+    static const tiny_family families[] = {
+        {"bert",
+         {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"},
+         "encoder.layer",
+         {"attention.self.query", "attention.self.key", "attention.self.value",
+          "attention.output.dense", "attention.output.LayerNorm", "intermediate.dense",
+          "output.dense", "output.LayerNorm"}},
+        {"distilbert",
+         {"dim", "hidden_dim", "n_layers", "n_heads"},
+         "transformer.layer",
+         {"attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin",
+          "sa_layer_norm", "ffn.lin1", "ffn.lin2", "output_layer_norm"}},
+        {"mpnet",
+         {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"},
+         "encoder.layer",
+         {"attention.attn.q", "attention.attn.k", "attention.attn.v", "attention.attn.o",
+          "attention.LayerNorm", "intermediate.dense", "output.dense", "output.LayerNorm"}},
+    };
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (!name || strcmp(families[i].model_type, name) == 0)
+            return &families[i];
+    fail_msg("there is no family %s", name);
+    return NULL;
+}
+
+/* Positions begin behind the padding's. */
+static inline int tiny_first_position(const char *family)
+{
+    return family && strcmp(family, "mpnet") == 0 ? 2 : 0;
+}
 
 static inline void tiny_write(const char *folder, const char *name, const char *text)
 {
@@ -73,7 +117,7 @@ static inline void tiny_add(tiny_tensors *t, const char *name, int64_t rows, int
                           .count = rows * (columns ? columns : 1)};
     float *data = malloc((size_t)tensor->count * sizeof *data);
     assert_non_null(data);
-    bool gain = strstr(name, "LayerNorm.weight") != NULL;
+    bool gain = strstr(name, "LayerNorm.weight") || strstr(name, "layer_norm.weight");
     for (int64_t i = 0; i < tensor->count; i++)
         data[i] =
             (gain ? 1 : 0) + 0.3f * (float)ak_random_normal(t->seed, (uint64_t)number, (uint64_t)i);
@@ -100,34 +144,35 @@ static inline void tiny_save(tiny_tensors *t, const char *folder, const char *na
     t->count = 0;
 }
 
+static inline void tiny_layer(tiny_tensors *t, const tiny_family *family, int layer)
+{
+    static const int64_t shapes[8][2] = {
+        {TINY_HIDDEN, TINY_HIDDEN}, {TINY_HIDDEN, TINY_HIDDEN}, {TINY_HIDDEN, TINY_HIDDEN},
+        {TINY_HIDDEN, TINY_HIDDEN}, {TINY_HIDDEN, 0},           {TINY_WIDE, TINY_HIDDEN},
+        {TINY_HIDDEN, TINY_WIDE},   {TINY_HIDDEN, 0}};
+    for (int i = 0; i < 8; i++) {
+        char stem[80];
+        snprintf(stem, sizeof stem, "%s.%d.%s", family->layers, layer, family->parts[i]);
+        tiny_add_pair(t, stem, shapes[i][0], shapes[i][1]);
+    }
+}
+
 static inline void tiny_weights(const char *folder, const tiny_options *o)
 {
-    static const struct {
-        const char *stem;
-        int64_t rows, columns;
-    } parts[] = {
-        {"attention.self.query", TINY_HIDDEN, TINY_HIDDEN},
-        {"attention.self.key", TINY_HIDDEN, TINY_HIDDEN},
-        {"attention.self.value", TINY_HIDDEN, TINY_HIDDEN},
-        {"attention.output.dense", TINY_HIDDEN, TINY_HIDDEN},
-        {"attention.output.LayerNorm", TINY_HIDDEN, 0},
-        {"intermediate.dense", TINY_WIDE, TINY_HIDDEN},
-        {"output.dense", TINY_HIDDEN, TINY_WIDE},
-        {"output.LayerNorm", TINY_HIDDEN, 0},
-    };
+    const tiny_family *family = tiny_find_family(o->family);
     tiny_tensors *t = calloc(1, sizeof *t);
     assert_non_null(t);
     t->seed = o->seed;
     tiny_add(t, "embeddings.word_embeddings.weight", TINY_WORDS - o->fewer_embeddings, TINY_HIDDEN);
-    tiny_add(t, "embeddings.position_embeddings.weight", TINY_POSITIONS, TINY_HIDDEN);
-    tiny_add(t, "embeddings.token_type_embeddings.weight", 2, TINY_HIDDEN);
+    tiny_add(t, "embeddings.position_embeddings.weight",
+             TINY_POSITIONS + tiny_first_position(o->family), TINY_HIDDEN);
+    if (strcmp(family->model_type, "bert") == 0)
+        tiny_add(t, "embeddings.token_type_embeddings.weight", 2, TINY_HIDDEN);
+    if (strcmp(family->model_type, "mpnet") == 0)
+        tiny_add(t, "encoder.relative_attention_bias.weight", TINY_BUCKETS, TINY_HEADS);
     tiny_add_pair(t, "embeddings.LayerNorm", TINY_HIDDEN, 0);
     for (int layer = 0; layer < TINY_LAYERS; layer++)
-        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-            char stem[80];
-            snprintf(stem, sizeof stem, "encoder.layer.%d.%s", layer, parts[i].stem);
-            tiny_add_pair(t, stem, parts[i].rows, parts[i].columns);
-        }
+        tiny_layer(t, family, layer);
     tiny_save(t, folder, "model.safetensors");
     if (o->dense) {
         t->seed = o->seed + 1;
@@ -139,14 +184,16 @@ static inline void tiny_weights(const char *folder, const tiny_options *o)
 
 static inline void tiny_configs(const char *folder, const tiny_options *o)
 {
+    const tiny_family *family = tiny_find_family(o->family);
     char text[1024];
     snprintf(text, sizeof text,
-             "{\"model_type\": \"bert\", \"vocab_size\": %d, \"hidden_size\": %d,\n"
-             " \"intermediate_size\": %d, \"max_position_embeddings\": %d,\n"
-             " \"num_hidden_layers\": %d, \"num_attention_heads\": %d, \"type_vocab_size\": 2,\n"
+             "{\"model_type\": \"%s\", \"vocab_size\": %d, \"%s\": %d,\n"
+             " \"%s\": %d, \"max_position_embeddings\": %d,\n"
+             " \"%s\": %d, \"%s\": %d, \"type_vocab_size\": 2,\n"
              " \"layer_norm_eps\": 1e-12, \"hidden_act\": \"gelu\"}\n",
-             TINY_WORDS - o->fewer_embeddings, TINY_HIDDEN, TINY_WIDE, TINY_POSITIONS, TINY_LAYERS,
-             TINY_HEADS);
+             family->model_type, TINY_WORDS - o->fewer_embeddings, family->keys[0], TINY_HIDDEN,
+             family->keys[1], TINY_WIDE, TINY_POSITIONS + tiny_first_position(o->family),
+             family->keys[2], TINY_LAYERS, family->keys[3], TINY_HEADS);
     tiny_write(folder, "config.json", text);
     tiny_write(folder, "sentence_bert_config.json", "{\"max_seq_length\": 16}");
     tiny_write(folder, "tokenizer_config.json", "{\"do_lower_case\": true}");

@@ -8,8 +8,15 @@
 #include "base/safetensors.h"
 #include "kernels/kernels.h"
 
+typedef enum ak_architecture {
+    AK_BERT, /* and RoBERTa, which has the same parts */
+    AK_DISTILBERT,
+} ak_architecture;
+
 typedef struct ak_bert_config {
-    int64_t vocabulary, hidden, intermediate, positions, types;
+    ak_architecture architecture;
+    int64_t vocabulary, hidden, intermediate, positions;
+    int64_t types; /* of tokens, where the architecture has them */
     int64_t first_position; /* row of a text's first token in the table: 0; RoBERTa: behind padding */
     int layers, heads;
     double layer_norm_epsilon;
@@ -64,7 +71,7 @@ typedef struct ak_bert_train_options {
     double layer_decay;   /* times lr_factor, once for every layer above */
     int lora_rank;        /* 0: none; else matrices change by B A of this rank, see bert_lora.c */
     double lora_alpha;    /* B A is multiplied by lora_alpha / lora_rank */
-    const char *lora_targets; /* patterns of the matrices, with commas */
+    const char *lora_targets; /* patterns of the matrices, with commas; NULL: queries and values */
     bool recompute;       /* activations are computed again: half the memory, a third more time */
 } ak_bert_train_options;
 

@@ -58,30 +58,49 @@ static const tensor_part layer_parts[LAYER_TENSORS] = {
 
 /* How an architecture names them. */
 typedef struct architecture {
-    const char *prefixes[2]; /* of checkpoints with a head; others have none */
+    const char *name;
+    const char *prefixes[3]; /* "" first, the others of checkpoints with a head */
     const char *layers;
-    const char *modules[MODULES];
+    const char *modules[MODULES]; /* NULL: it has none */
 } architecture;
 
-static const architecture bert = {
-    .prefixes = {"bert.", "roberta."},
-    .layers = "encoder.layer.",
-    .modules =
-        {
-            [WORD_TABLE] = "embeddings.word_embeddings",
-            [PLACE_TABLE] = "embeddings.position_embeddings",
-            [TYPE_TABLE] = "embeddings.token_type_embeddings",
-            [EMBED_NORM] = "embeddings.LayerNorm",
-            [QUERIES] = "attention.self.query",
-            [KEYS] = "attention.self.key",
-            [VALUES] = "attention.self.value",
-            [MIXING] = "attention.output.dense",
-            [MIX_NORM] = "attention.output.LayerNorm",
-            [WIDENING] = "intermediate.dense",
-            [NARROWING] = "output.dense",
-            [DOWN_NORM] = "output.LayerNorm",
-        },
+static const architecture architectures[] = {
+    [AK_BERT] = {.name = "BERT",
+                 .prefixes = {"", "bert.", "roberta."},
+                 .layers = "encoder.layer.",
+                 .modules = {[WORD_TABLE] = "embeddings.word_embeddings",
+                             [PLACE_TABLE] = "embeddings.position_embeddings",
+                             [TYPE_TABLE] = "embeddings.token_type_embeddings",
+                             [EMBED_NORM] = "embeddings.LayerNorm",
+                             [QUERIES] = "attention.self.query",
+                             [KEYS] = "attention.self.key",
+                             [VALUES] = "attention.self.value",
+                             [MIXING] = "attention.output.dense",
+                             [MIX_NORM] = "attention.output.LayerNorm",
+                             [WIDENING] = "intermediate.dense",
+                             [NARROWING] = "output.dense",
+                             [DOWN_NORM] = "output.LayerNorm"}},
+    [AK_DISTILBERT] = {.name = "DistilBERT",
+                       .prefixes = {"", "distilbert."},
+                       .layers = "transformer.layer.",
+                       .modules = {[WORD_TABLE] = "embeddings.word_embeddings",
+                                   [PLACE_TABLE] = "embeddings.position_embeddings",
+                                   [EMBED_NORM] = "embeddings.LayerNorm",
+                                   [QUERIES] = "attention.q_lin",
+                                   [KEYS] = "attention.k_lin",
+                                   [VALUES] = "attention.v_lin",
+                                   [MIXING] = "attention.out_lin",
+                                   [MIX_NORM] = "sa_layer_norm",
+                                   [WIDENING] = "ffn.lin1",
+                                   [NARROWING] = "ffn.lin2",
+                                   [DOWN_NORM] = "output_layer_norm"}},
 };
+#define ARCHITECTURES (sizeof architectures / sizeof *architectures)
+
+const char *ak_bert_architecture(const ak_bert_config *config)
+{
+    return architectures[config->architecture].name;
+}
 
 static int64_t size_of(const ak_bert_config *c, extent which)
 {
@@ -99,26 +118,56 @@ static bool has_prefix(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+/* ---- looking up ---- */
+
+/* What stands before the names, if the file has `stem` behind the architecture's `place`; else
+ * NULL.
+ */
+static const char *find_prefix(const architecture *a, const ak_safetensors *file, const char *place,
+                               const char *stem)
+{
+    for (int i = 0; i < 3 && a->prefixes[i]; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s%s%s.weight", a->prefixes[i], place, stem);
+        if (ak_safetensors_find(file, name))
+            return a->prefixes[i];
+    }
+    return NULL;
+}
+
+/* They agree on the tables' names: the first layer tells them apart. */
+static bool has_first_layer(const architecture *a, const ak_safetensors *file)
+{
+    char place[32];
+    snprintf(place, sizeof place, "%s0.", a->layers);
+    return find_prefix(a, file, place, a->modules[QUERIES]) != NULL;
+}
+
 akin_status ak_bert_source_open(ak_bert_source *out, const ak_bert_config *config,
                                 const ak_safetensors *file, akin_arena *arena, akin_error *error)
 {
-    (void)error;
-    *out = (ak_bert_source){.config = config, .file = file, .arena = arena, .prefix = ""};
-    for (size_t i = 0; i < 2; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "%s%s.weight", bert.prefixes[i], bert.modules[WORD_TABLE]);
-        if (ak_safetensors_find(file, name))
-            out->prefix = bert.prefixes[i];
-    }
+    const architecture *own = &architectures[config->architecture];
+    const char *prefix = find_prefix(own, file, "", own->modules[WORD_TABLE]);
+    *out = (ak_bert_source){
+        .config = config, .file = file, .arena = arena, .prefix = prefix ? prefix : ""};
+    for (size_t i = 0; i < ARCHITECTURES && !has_first_layer(own, file); i++)
+        if (has_first_layer(&architectures[i], file))
+            return ak_fail_at(error, AKIN_ERR_MISMATCH, ak_safetensors_path(file), 0,
+                              "the tensors are a %s's, but config.json describes a %s",
+                              architectures[i].name, own->name);
     return AKIN_OK;
 }
 
+/* NULL when out of memory. */
 static const char *name_of(const ak_bert_source *from, int layer, const tensor_part *part)
 {
-    const char *stem = bert.modules[part->module];
+    const architecture *a = &architectures[from->config->architecture];
+    const char *stem = a->modules[part->module];
+    if (!stem)
+        return "";
     if (layer < 0)
         return ak_arena_format(from->arena, "%s%s.%s", from->prefix, stem, part->end);
-    return ak_arena_format(from->arena, "%s%s%d.%s.%s", from->prefix, bert.layers, layer, stem,
+    return ak_arena_format(from->arena, "%s%s%d.%s.%s", from->prefix, a->layers, layer, stem,
                            part->end);
 }
 
@@ -130,19 +179,26 @@ akin_status ak_bert_find(ak_bert_tensor *out, const ak_bert_source *from, int nu
         layer < 0 ? &tables[number] : &layer_parts[(number - TABLE_TENSORS) % LAYER_TENSORS];
     const ak_tensor *tensor;
     bool vector = part->rows == ONE;
-    *out = (ak_bert_tensor){.name = name_of(from, layer, part),
-                            .rows = size_of(from->config, part->rows),
-                            .columns = size_of(from->config, part->columns)};
+    int64_t rows = size_of(from->config, part->rows),
+            columns = size_of(from->config, part->columns);
+    const int64_t shape[] = {vector ? columns : rows, columns};
+    *out = (ak_bert_tensor){.name = name_of(from, layer, part)};
     if (!out->name)
         return ak_fail_memory(error);
-    const int64_t shape[] = {vector ? out->columns : out->rows, out->columns};
+    if (!*out->name)
+        return AKIN_OK;
+    out->rows = rows;
+    out->columns = columns;
     AK_TRY(ak_safetensors_expect(&tensor, from->file, out->name, vector ? 1 : 2, shape, error));
     return ak_tensor_floats(&out->data, from->file, tensor, from->arena, error);
 }
 
 bool ak_bert_is_beside(const ak_bert_source *from, const char *name)
 {
-    static const char *const parts[] = {"pooler.", "cls.", "lm_head.", "embeddings.position_ids"};
+    static const char *const parts[] = {"pooler.",          "cls.",
+                                        "lm_head.",         "embeddings.position_ids",
+                                        "vocab_transform.", "vocab_layer_norm.",
+                                        "vocab_projector."};
     const char *stem = has_prefix(name, from->prefix) ? name + strlen(from->prefix) : name;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (has_prefix(stem, parts[i]))

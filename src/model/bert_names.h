@@ -28,6 +28,9 @@ enum {
     LAYER_TENSORS
 };
 
+/* "BERT", "DistilBERT", ...: for messages. */
+const char *ak_bert_architecture(const ak_bert_config *config);
+
 /* A tensor's number: one of the first enumeration, or this one's. */
 static inline int ak_bert_number(int layer, int part)
 {
@@ -48,12 +51,12 @@ typedef struct ak_bert_source {
     const char *prefix; /* before the architecture's own names: "", "bert.", ... */
 } ak_bert_source;
 
-/* All members must outlive *out. */
+/* All members must outlive *out. AKIN_ERR_MISMATCH: the file is of another architecture. */
 akin_status ak_bert_source_open(ak_bert_source *out, const ak_bert_config *config,
                                 const ak_safetensors *file, akin_arena *arena, akin_error *error);
 
 typedef struct ak_bert_tensor {
-    const char *name;      /* in the file */
+    const char *name;      /* in the file; "": the architecture has none, all else is 0 */
     const float *data;     /* lives as long as the file is open and the arena is there */
     int64_t rows, columns; /* rows 1: a vector */
 } ak_bert_tensor;

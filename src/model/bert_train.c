@@ -33,8 +33,8 @@ static akin_status check_extra(const ak_bert_train *bert, const ak_bert_source *
             known = strcmp(bert->weights[w].name, name) == 0;
         if (!known)
             return ak_fail_at(error, AKIN_ERR_MISMATCH, ak_safetensors_path(from->file), 0,
-                              "the tensor \"%.100s\" is no part of a BERT of %d layers", name,
-                              bert->config.layers);
+                              "the tensor \"%.100s\" is no part of a %s of %d layers", name,
+                              ak_bert_architecture(&bert->config), bert->config.layers);
     }
     return AKIN_OK;
 }
@@ -66,14 +66,25 @@ static bool matches(const char *patterns, const char *name)
     return false;
 }
 
+/* Without patterns: the projections to queries and values (Hu et al., 2021). */
+static bool is_lora_target(const ak_bert_train *bert, int number, int layer)
+{
+    const char *patterns = bert->options.lora_targets;
+    const ak_bert_weight *w = &bert->weights[number];
+    if (layer < 0 || w->rows == 1)
+        return false;
+    int part = number - ak_bert_number(layer, 0);
+    return patterns ? matches(patterns, w->name) : part == QUERY || part == VALUE;
+}
+
 static bool trained(const ak_bert_train *bert, int number, int layer)
 {
     const ak_bert_train_options *o = &bert->options;
-    int lowest = o->layers < 0 ? -1 : bert->config.layers - o->layers;
-    if (layer < lowest || (number < EMBED_GAIN && !o->tables))
-        return false;
     const ak_bert_weight *w = &bert->weights[number];
-    bool target = !o->lora_rank || (layer >= 0 && w->rows > 1 && matches(o->lora_targets, w->name));
+    int lowest = o->layers < 0 ? -1 : bert->config.layers - o->layers;
+    if (!w->value || layer < lowest || (number < EMBED_GAIN && !o->tables))
+        return false;
+    bool target = !o->lora_rank || is_lora_target(bert, number, layer);
     return target && !matches(o->freeze, w->name);
 }
 
@@ -198,7 +209,8 @@ ak_hash ak_bert_train_stem_hash(const ak_bert_train *bert)
     for (int i = 0; i < ak_bert_number(bert->first_layer, 0); i++) {
         const ak_bert_weight *w = &bert->weights[i];
         size_t size = (size_t)(w->rows * w->columns) * sizeof(float);
-        hash = ak_hash_combine(hash, ak_hash_bytes(w->value, size));
+        if (size)
+            hash = ak_hash_combine(hash, ak_hash_bytes(w->value, size));
     }
     return hash;
 }

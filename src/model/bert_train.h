@@ -10,7 +10,7 @@
 #include <pthread.h>
 
 typedef struct ak_bert_weight {
-    const char *name;   /* in the checkpoint */
+    const char *name;   /* in the checkpoint; "": the architecture has none, value is NULL */
     const float *value; /* in the parameters, or where the checkpoint is mapped */
     const float *base;  /* the checkpoint's */
     int64_t rows, columns;
@@ -90,7 +90,7 @@ typedef struct ak_bert_drop {
 } ak_bert_drop;
 
 ak_bert_drop ak_bert_drop_of(const ak_bert_run *run, int layer, int which);
-/* In place where x == y. */
+/* x == y is allowed. */
 void ak_bert_drop_row(const ak_bert_drop *drop, int64_t row, const float *x, float *y, int64_t d);
 
 /* Floats of a thread's scratch that hold 64 bits for each token of a text, and these bits for the

@@ -126,6 +126,8 @@ ak_bert_drop ak_bert_drop_of(const ak_bert_run *run, int layer, int which)
 {
     const ak_bert_config *c = &run->bert->config;
     double p = which == DROP_ATTENTION ? c->attention_dropout : c->hidden_dropout;
+    if (which == DROP_MIX && c->architecture == AK_DISTILBERT)
+        p = 0; /* it has none there */
     bool stem = layer < run->bert->first_layer; /* where embeddings are trained there is none */
     if (!run->pass->training || p <= 0 || (stem && !run->bert->embeddings))
         return (ak_bert_drop){0};
@@ -139,6 +141,8 @@ void ak_bert_drop_row(const ak_bert_drop *drop, int64_t row, const float *x, flo
 {
     if (drop->threshold)
         ak_drop_row(x, y, d, ak_random(drop->key, 0, (uint64_t)row), drop->threshold, drop->scale);
+    else if (x != y)
+        memcpy(y, x, (size_t)d * sizeof *y);
 }
 
 const uint64_t *ak_bert_drop_bits(const ak_bert_run *run, const ak_bert_drop *drop, int64_t text,

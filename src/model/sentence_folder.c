@@ -1,5 +1,7 @@
 #include "model/sentence_folder.h"
 
+#include "model/bert_config.h"
+
 #include <string.h>
 
 /* ---- small readers ---- */
@@ -21,108 +23,6 @@ static akin_status read_json(const ak_value **out, akin_arena *arena, const char
     ak_free(path);
     *out = value;
     return status;
-}
-
-static akin_status need_count(int64_t *out, const ak_value *config, const char *key,
-                              const char *folder, akin_error *error)
-{
-    *out = ak_value_get_int(config, key, 0);
-    if (*out < 1 || *out > 1 << 24)
-        return ak_fail(error, AKIN_ERR_FORMAT,
-                       "%s/config.json: \"%s\" must be a positive number, found %lld", folder, key,
-                       (long long)*out);
-    return AKIN_OK;
-}
-
-/* ---- config.json ---- */
-
-static akin_status read_activation(ak_activation *out, const char *name, const char *folder,
-                                   akin_error *error)
-{
-    static const struct {
-        const char *name;
-        ak_activation activation;
-    } known[] = {
-        {"gelu", AK_GELU},       {"gelu_new", AK_GELU_TANH}, {"gelu_pytorch_tanh", AK_GELU_TANH},
-        {"relu", AK_RELU},       {"silu", AK_SILU},          {"swish", AK_SILU},
-        {"tanh", AK_TANH},       {"Tanh", AK_TANH},          {"Identity", AK_NO_ACTIVATION},
-        {"ReLU", AK_RELU},       {"GELU", AK_GELU},          {"SiLU", AK_SILU},
-        {"Sigmoid", AK_SIGMOID},
-    };
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(known[i].name, name) == 0) {
-            *out = known[i].activation;
-            return AKIN_OK;
-        }
-    return ak_fail(error, AKIN_ERR_UNSUPPORTED, "%s: the activation \"%s\" is not supported",
-                   folder, name);
-}
-
-/* RoBERTa (Liu et al., 2019) is a BERT whose positions begin behind the padding's. */
-static bool is_roberta(const char *family)
-{
-    return !strcmp(family, "roberta") || !strcmp(family, "xlm-roberta") ||
-           !strcmp(family, "camembert");
-}
-
-static akin_status check_family(const ak_value *config, const char *folder, akin_error *error)
-{
-    const char *family = ak_value_get_string(config, "model_type", "bert");
-    const char *position = ak_value_get_string(config, "position_embedding_type", "absolute");
-    if (strcmp(family, "bert") != 0 && !is_roberta(family))
-        return ak_fail(error, AKIN_ERR_UNSUPPORTED,
-                       "%s/config.json: model_type \"%s\" is not supported, expected \"bert\" or "
-                       "\"roberta\"",
-                       folder, family);
-    if (strcmp(position, "absolute") != 0)
-        return ak_fail(error, AKIN_ERR_UNSUPPORTED,
-                       "%s/config.json: position_embedding_type \"%s\" is not supported, expected "
-                       "\"absolute\"",
-                       folder, position);
-    return AKIN_OK;
-}
-
-static akin_status read_positions(ak_bert_config *bert, const ak_value *config, const char *folder,
-                                  akin_error *error)
-{
-    int64_t rows;
-    AK_TRY(need_count(&rows, config, "max_position_embeddings", folder, error));
-    if (is_roberta(ak_value_get_string(config, "model_type", "bert")))
-        bert->first_position = ak_value_get_int(config, "pad_token_id", 1) + 1;
-    if (bert->first_position < 0 || bert->first_position >= rows)
-        return ak_fail(error, AKIN_ERR_FORMAT,
-                       "%s/config.json: pad_token_id %lld, expected less than "
-                       "max_position_embeddings, %lld",
-                       folder, (long long)bert->first_position - 1, (long long)rows);
-    bert->positions = rows - bert->first_position;
-    return AKIN_OK;
-}
-
-static akin_status read_bert(ak_sentence_folder *out, const ak_value *config, akin_error *error)
-{
-    ak_bert_config *bert = &out->bert;
-    const char *folder = out->transformer;
-    int64_t layers, heads;
-    AK_TRY(check_family(config, folder, error));
-    AK_TRY(need_count(&bert->vocabulary, config, "vocab_size", folder, error));
-    AK_TRY(need_count(&bert->hidden, config, "hidden_size", folder, error));
-    AK_TRY(need_count(&bert->intermediate, config, "intermediate_size", folder, error));
-    AK_TRY(read_positions(bert, config, folder, error));
-    AK_TRY(need_count(&layers, config, "num_hidden_layers", folder, error));
-    AK_TRY(need_count(&heads, config, "num_attention_heads", folder, error));
-    if (bert->hidden % heads)
-        return ak_fail(
-            error, AKIN_ERR_FORMAT,
-            "%s/config.json: hidden_size %lld is no multiple of num_attention_heads %lld", folder,
-            (long long)bert->hidden, (long long)heads);
-    bert->types = ak_value_get_int(config, "type_vocab_size", 2);
-    bert->layers = (int)layers;
-    bert->heads = (int)heads;
-    bert->hidden_dropout = ak_value_get_number(config, "hidden_dropout_prob", 0.1);
-    bert->attention_dropout = ak_value_get_number(config, "attention_probs_dropout_prob", 0.1);
-    bert->layer_norm_epsilon = ak_value_get_number(config, "layer_norm_eps", 1e-12);
-    return read_activation(&bert->activation, ak_value_get_string(config, "hidden_act", "gelu"),
-                           folder, error);
 }
 
 /* sentence_bert_config.json, else the tokenizer's own limit, never more than there are positions.
@@ -220,8 +120,8 @@ static akin_status read_dense(ak_sentence_folder *out, akin_arena *arena, const 
                        "%s: a Dense module after Normalize is not supported", folder);
     AK_TRY(read_json(&config, arena, folder, "config.json", true, error));
     ak_dense_config *dense = &out->dense[out->dense_count];
-    AK_TRY(need_count(&dense->in, config, "in_features", folder, error));
-    AK_TRY(need_count(&dense->out, config, "out_features", folder, error));
+    AK_TRY(ak_config_count(&dense->in, config, "in_features", folder, error));
+    AK_TRY(ak_config_count(&dense->out, config, "out_features", folder, error));
     dense->bias = ak_value_get_bool(config, "bias", true);
     if (ak_value_get_bool(config, "use_residual", false))
         return ak_fail(error, AKIN_ERR_UNSUPPORTED,
@@ -229,7 +129,7 @@ static akin_status read_dense(ak_sentence_folder *out, akin_arena *arena, const 
     const char *name =
         ak_value_get_string(config, "activation_function", "torch.nn.modules.activation.Tanh");
     const char *last = strrchr(name, '.');
-    AK_TRY(read_activation(&dense->activation, last ? last + 1 : name, folder, error));
+    AK_TRY(ak_config_activation(&dense->activation, last ? last + 1 : name, folder, error));
     out->dense_count++;
     dense->folder = ak_strdup(folder);
     dense->module = ak_strdup(path);
@@ -341,7 +241,7 @@ static akin_status read_all(ak_sentence_folder *out, akin_arena *arena, const ch
                        folder);
     AK_TRY(find_transformer(out, modules, folder, error));
     AK_TRY(read_json(&config, arena, out->transformer, "config.json", true, error));
-    AK_TRY(read_bert(out, config, error));
+    AK_TRY(ak_bert_config_read(&out->bert, config, out->transformer, error));
     AK_TRY(read_max_length(out, arena, error));
     AK_TRY(read_modules(out, arena, modules, folder, error));
     AK_TRY(check_widths(out, error));

@@ -52,8 +52,8 @@ static const akin_option options[] = {
      .maximum = 1024},
     {ROW(lora_alpha, AKIN_OPTION_FLOAT, "16", "the products are multiplied by this over the rank"),
      .maximum = 1e6},
-    {ROW(lora_targets, AKIN_OPTION_STRING, "*.query.weight,*.value.weight",
-         "patterns of the matrices' names")},
+    {ROW(lora_targets, AKIN_OPTION_STRING, NULL,
+         "patterns of the matrices' names; without: those of queries and values")},
     {ROW(recompute, AKIN_OPTION_BOOL, "false",
          "trainable: less memory and more time, activations are computed again")},
     {NULL}};

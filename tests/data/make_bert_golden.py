@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Gradients and ten steps of training a small BERT by PyTorch and transformers, for test_bert_train.c.
+"""Vectors, gradients and ten steps of training small transformers by PyTorch and transformers, for
+test_family.c.
 
-    build/tests/make_tiny_model /tmp/tiny && tests/data/make_bert_golden.py /tmp/tiny > bert_golden.h
+    for f in bert distilbert; do build/tests/make_tiny_model /tmp/tiny/$f $f; done
+    tests/data/make_bert_golden.py /tmp/tiny/bert /tmp/tiny/distilbert > tests/data/bert_golden.h
 
 Wants torch, transformers and safetensors from PyPI. Of each tensor's gradient g the file keeps the
 norm and sum g_i cos(i), in which every element has its own weight.
 """
-import json
 import sys
 
 import torch
-from safetensors.torch import load_file
-from transformers import BertConfig, BertModel
+from transformers import AutoConfig, AutoModel
 
 # Four pairs (a, b) of token ids; one of a single token, two that share a word.
 A = [[2, 23, 28, 3], [2], [2, 40, 41, 42, 43, 10, 11, 12, 13, 3], [2, 5, 6, 3]]
@@ -20,8 +20,8 @@ B = [[2, 23, 29, 30, 31, 3], [2, 50, 51, 3], [2, 44, 45, 46, 47, 48, 49, 3],
 
 
 def embed(model, texts):
-    longest = max(map(len, texts))
-    ids = torch.tensor([t + [0] * (longest - len(t)) for t in texts])
+    longest, pad = max(map(len, texts)), model.config.pad_token_id
+    ids = torch.tensor([t + [pad] * (longest - len(t)) for t in texts])
     mask = torch.tensor([[1] * len(t) + [0] * (longest - len(t)) for t in texts])
     states = model(input_ids=ids, attention_mask=mask).last_hidden_state
     weights = mask.unsqueeze(-1).to(states.dtype)
@@ -33,27 +33,38 @@ def loss_of(model):
     return torch.nn.functional.cross_entropy(20 * a @ b.T, torch.arange(len(A)))
 
 
-def main():
-    folder = sys.argv[1]
-    with open(folder + "/config.json") as file:
-        settings = json.load(file)
-    config = BertConfig(**settings, hidden_dropout_prob=0, attention_probs_dropout_prob=0)
-    model = BertModel(config, add_pooling_layer=False)
-    model.load_state_dict(load_file(folder + "/model.safetensors"), strict=False)
-    model.eval()
-    print("/* Made by make_bert_golden.py with PyTorch", torch.__version__.split("+")[0], "*/")
-    print("static const struct {\n    const char *name;\n    double norm, projection;\n} bert_gradients[] = {")
-    reference = model.double()
-    loss_of(reference).backward()
-    for name, parameter in reference.named_parameters():
+def load(folder):
+    """The folder's model without dropout; every tensor of the file must have found its place."""
+    model, report = AutoModel.from_pretrained(folder, output_loading_info=True, dtype="float32")
+    assert not report["unexpected_keys"] and not report["mismatched_keys"], report
+    assert all("pooler" in key for key in report["missing_keys"]), report
+    return model.eval()
+
+
+def print_vectors(name, model):
+    numbers = [f"{x:.7g}f" for x in torch.cat([embed(model, A), embed(model, B)]).flatten().tolist()]
+    numbers = [x if "." in x or "e" in x else x.replace("f", ".0f") for x in numbers]
+    print(f"static const float {name}_vectors[] = {{")
+    for i in range(0, len(numbers), 8):
+        print("    " + ", ".join(numbers[i:i + 8]) + ",")
+    print("};")
+
+
+def print_gradients(name, model):
+    print(f"static const golden_gradient {name}_gradients[] = {{")
+    loss_of(model).backward()
+    for tensor, parameter in model.named_parameters():
+        if parameter.grad is None:
+            continue  # the pooler's
         grad = parameter.grad.flatten()
         projection = (grad * torch.arange(len(grad), dtype=grad.dtype).cos()).sum().item()
-        print(f'    {{"{name}", {grad.norm().item():.9g}, {projection:.9g}}},')
+        print(f'    {{"{tensor}", {grad.norm().item():.9g}, {projection:.9g}}},')
     print("};")
-    model = model.float()
-    model.zero_grad()
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() == 1]
+
+
+def print_losses(name, model):
+    vectors = [p for n, p in model.named_parameters() if p.dim() == 1 or "attention_bias" in n]
+    matrices = [p for n, p in model.named_parameters() if p.dim() > 1 and "attention_bias" not in n]
     optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.01},
                                    {"params": vectors, "weight_decay": 0}], lr=1e-3)
     losses = []
@@ -64,8 +75,21 @@ def main():
         loss.backward()
         optimizer.step()
     print("/* The loss before each step, and after ten. */")
-    print("static const double bert_losses[] = {\n    " + ", ".join(losses[:6]) + ",\n    "
+    print(f"static const double {name}_losses[] = {{\n    " + ", ".join(losses[:6]) + ",\n    "
           + ", ".join(losses[6:]) + ",\n};")
+
+
+def main():
+    print("/* Made by make_bert_golden.py with PyTorch", torch.__version__.split("+")[0], "*/")
+    print("typedef struct golden_gradient {\n    const char *name;\n    double norm, projection;\n"
+          "} golden_gradient;")
+    for folder in sys.argv[1:]:
+        name = AutoConfig.from_pretrained(folder).model_type
+        print()
+        with torch.no_grad():
+            print_vectors(name, load(folder).double())
+        print_gradients(name, load(folder).double())
+        print_losses(name, load(folder))
 
 
 main()
