@@ -40,27 +40,11 @@ static akin_status centre(pca *p, akin_matrix x, akin_arena *arena, akin_error *
     return AKIN_OK;
 }
 
-/* Eight sums side by side, in a fixed order, so that the loop becomes vectors. */
-AK_KERNEL static double dot(const double *a, const double *b, int64_t n)
-{
-    enum { LANES = 8 };
-    double sums[LANES] = {0}, total = 0;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++)
-            sums[l] += a[i + l] * b[i + l];
-    for (; i < n; i++)
-        total += a[i] * b[i];
-    for (int l = 0; l < LANES; l++)
-        total += sums[l];
-    return total;
-}
-
 /* Coordinates of all rows along one direction. */
 static void project(const pca *p, const double *direction, double *along)
 {
     for (int64_t i = 0; i < p->n; i++)
-        along[i] = dot(p->x + i * p->d, direction, p->d);
+        along[i] = ak_dot_double(p->x + i * p->d, direction, p->d);
 }
 
 /* y = C q, direction by direction. */
@@ -82,85 +66,34 @@ static void multiply(const pca *p)
 static void orthonormalise(const pca *p, double *rows)
 {
     for (int b = 0; b < p->block; b++) {
-        double *row = rows + b * p->d, before = sqrt(dot(row, row, p->d));
+        double *row = rows + b * p->d, before = sqrt(ak_dot_double(row, row, p->d));
         for (int twice = 0; twice < 2; twice++)
             for (int other = 0; other < b; other++) {
-                double share = dot(row, rows + other * p->d, p->d);
+                double share = ak_dot_double(row, rows + other * p->d, p->d);
                 for (int64_t c = 0; c < p->d; c++)
                     row[c] -= share * rows[other * p->d + c];
             }
-        double norm = sqrt(dot(row, row, p->d));
+        double norm = sqrt(ak_dot_double(row, row, p->d));
         double factor = norm > 1e-12 * before && norm > DBL_MIN ? 1 / norm : 0;
         for (int64_t c = 0; c < p->d; c++)
             row[c] *= factor;
     }
 }
 
-/* One rotation of Jacobi's method: makes a[i][j] zero; the columns of v are the eigenvectors. */
-static void rotate(double a[BLOCK][BLOCK], double v[BLOCK][BLOCK], int n, int i, int j)
-{
-    if (fabs(a[i][j]) < DBL_MIN)
-        return;
-    double theta = (a[j][j] - a[i][i]) / (2 * a[i][j]);
-    double t = copysign(1, theta) / (fabs(theta) + sqrt(theta * theta + 1));
-    double cosine = 1 / sqrt(t * t + 1), sine = t * cosine;
-    for (int k = 0; k < n; k++) {
-        double x = a[k][i], y = a[k][j];
-        a[k][i] = cosine * x - sine * y;
-        a[k][j] = sine * x + cosine * y;
-    }
-    for (int k = 0; k < n; k++) {
-        double x = a[i][k], y = a[j][k];
-        a[i][k] = cosine * x - sine * y;
-        a[j][k] = sine * x + cosine * y;
-        x = v[k][i], y = v[k][j];
-        v[k][i] = cosine * x - sine * y;
-        v[k][j] = sine * x + cosine * y;
-    }
-}
-
-/* Eigenvalues of the symmetric a (they end on its diagonal) and eigenvectors. */
-static void eigen(double a[BLOCK][BLOCK], double v[BLOCK][BLOCK], int n)
-{
-    for (int i = 0; i < n; i++)
-        for (int j = 0; j < n; j++)
-            v[i][j] = i == j;
-    for (int sweep = 0; sweep < 30; sweep++)
-        for (int i = 0; i < n; i++)
-            for (int j = i + 1; j < n; j++)
-                rotate(a, v, n, i, j);
-}
-
-/* The two largest of n values; -1 where there is no second. */
-static void two_largest(double a[BLOCK][BLOCK], int n, int best[2])
-{
-    best[0] = 0;
-    best[1] = -1;
-    for (int i = 1; i < n; i++)
-        if (a[i][i] > a[best[0]][best[0]]) {
-            best[1] = best[0];
-            best[0] = i;
-        } else if (best[1] < 0 || a[i][i] > a[best[1]][best[1]]) {
-            best[1] = i;
-        }
-}
-
 /* Rayleigh-Ritz: from q and y = Cq the two best directions that q spans, with their variances. */
 static void best_directions(const pca *p, double *directions, double variances[2])
 {
-    double small[BLOCK][BLOCK], v[BLOCK][BLOCK];
-    int best[2];
+    double small[BLOCK * BLOCK], values[BLOCK] = {0}, v[BLOCK * BLOCK], scratch[4 * BLOCK];
     for (int i = 0; i < p->block; i++)
         for (int j = 0; j < p->block; j++)
-            small[i][j] = dot(p->q + i * p->d, p->y + j * p->d, p->d);
-    eigen(small, v, p->block);
-    two_largest(small, p->block, best);
+            small[i * p->block + j] = ak_dot_double(p->q + i * p->d, p->y + j * p->d, p->d);
+    ak_eigen(small, p->block, values, v, scratch);
     memset(directions, 0, (size_t)(2 * p->d) * sizeof *directions);
     for (int k = 0; k < 2; k++) {
-        variances[k] = best[k] < 0 ? 0 : small[best[k]][best[k]];
-        for (int b = 0; b < p->block && best[k] >= 0; b++)
+        variances[k] = values[k];
+        for (int b = 0; b < p->block && k < p->block; b++)
             for (int64_t c = 0; c < p->d; c++)
-                directions[k * p->d + c] += v[b][best[k]] * p->q[b * p->d + c];
+                directions[k * p->d + c] += v[k * p->block + b] * p->q[b * p->d + c];
     }
 }
 
@@ -184,15 +117,6 @@ static void find_directions(const pca *p, double *directions, double variances[2
     }
 }
 
-static double sign_of(const double *direction, int64_t d)
-{
-    double largest = 0;
-    for (int64_t c = 0; c < d; c++)
-        if (fabs(direction[c]) > fabs(largest) * (1 + 1e-9))
-            largest = direction[c];
-    return largest < 0 ? -1 : 1;
-}
-
 akin_status ak_pca(float *points, double shares[2], akin_matrix x, akin_arena *arena,
                    akin_error *error)
 {
@@ -206,12 +130,12 @@ akin_status ak_pca(float *points, double shares[2], akin_matrix x, akin_arena *a
     double *directions = ak_arena_new(arena, double, 2 * p.d);
     if (!directions)
         return ak_fail_memory(error);
-    double total = dot(p.x, p.x, p.n * p.d) / (double)p.n;
+    double total = ak_dot_double(p.x, p.x, p.n * p.d) / (double)p.n;
     if (!(total > 0))
         return AKIN_OK;
     find_directions(&p, directions, variances);
     for (int k = 0; k < 2; k++) {
-        double sign = sign_of(directions + k * p.d, p.d);
+        double sign = ak_axis_sign(directions + k * p.d, p.d);
         shares[k] = fmax(0, variances[k] / total);
         project(&p, directions + k * p.d, p.along);
         for (int64_t i = 0; i < p.n; i++)

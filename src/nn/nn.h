@@ -131,6 +131,26 @@ akin_status ak_distance_matrix_backward(ak_distance distance, akin_matrix a, aki
                                         akin_matrix d, akin_matrix dd, akin_matrix da,
                                         akin_matrix db, akin_arena *arena, akin_error *error);
 
+/* ---- eigen.c, axes.c ---- */
+
+/* Of a symmetric n x n matrix, which is overwritten: eigenvalues, the largest first, and a row of
+   `vectors` (n x n) for each, of unit length. scratch: 4 n numbers. */
+void ak_eigen(double *a, int64_t n, double *values, double *vectors, double *scratch);
+double ak_dot_double(const double *a, const double *b, int64_t n);
+
+/* The directions of largest variance around the mean, as a layer: y = x W^T + b has the mean 0. An
+   axis points to where its direction's largest element is positive. */
+typedef struct ak_axes {
+    int64_t width, dim;
+    float *weight, *bias; /* dim x width, dim; in the arena */
+    double share;         /* of the whole variance */
+} ak_axes;
+/* dim <= x.columns; rows must be finite, and there must be some. Scratch in the arena: 2 d^2 doubles
+   and more. */
+akin_status ak_axes_find(ak_axes *out, akin_matrix x, int64_t dim, akin_arena *arena,
+                         akin_error *error);
+double ak_axis_sign(const double *direction, int64_t d); /* of its largest element */
+
 /* ---- clip.c ---- */
 
 /* Clips gradients of several blocks as one: every element to +-clip_value, then the length of all of
