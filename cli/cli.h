@@ -23,7 +23,7 @@ typedef struct cli_command {
 } cli_command;
 
 extern const cli_command cli_train, cli_tune, cli_evaluate, cli_report, cli_encode, cli_index,
-    cli_search, cli_inspect, cli_list, cli_cache, cli_mine;
+    cli_search, cli_inspect, cli_list, cli_cache, cli_mine, cli_distill;
 extern const cli_command *const cli_commands[]; /* NULL-terminated */
 
 /* ---- common.c: options every command has, errors, progress ---- */

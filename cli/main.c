@@ -8,7 +8,7 @@
 
 const cli_command *const cli_commands[] = {
     &cli_train,  &cli_tune,    &cli_evaluate, &cli_report, &cli_encode, &cli_index,
-    &cli_search, &cli_inspect, &cli_list,     &cli_cache,  &cli_mine,   NULL};
+    &cli_search, &cli_inspect, &cli_list,     &cli_cache,  &cli_mine,   &cli_distill, NULL};
 
 static int print_help(FILE *out)
 {

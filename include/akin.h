@@ -968,6 +968,34 @@ AKIN_API akin_status akin_vector_writer_put(akin_vector_writer *writer, const fl
 AKIN_API akin_status akin_vector_writer_commit(akin_vector_writer *writer, akin_error *error);
 AKIN_API void akin_vector_writer_abort(akin_vector_writer *writer); /* removes what was written */
 
+/* A static model out of a model of one encoder with tokens (a transformer, or a static one) and
+   perhaps a head: every token of its vocabulary is encoded alone, turned to the principal axes of all
+   of them and weighted by how rare it is (Model2Vec: Tulkens and van Dongen, 2024). A text's vector is
+   the mean of its tokens', of unit length. */
+typedef struct akin_distill_options {
+    size_t size;
+    int64_t dim; /* 0: 256, or what the model gives if that is less; else so many, at most as many */
+    /* 1e-4: a token's vector is multiplied by sif / (sif + p), where p is how often it comes (Arora et
+       al., 2017); 0: by 1. */
+    double sif;
+    const akin_corpus *corpus; /* what p is counted in; NULL: p follows from the order of the
+                                  vocabulary by Zipf's law */
+} akin_distill_options;
+AKIN_API akin_distill_options akin_distill_defaults(void);
+
+typedef struct akin_distill_report {
+    int64_t tokens;     /* that got a vector; special ones and free places have 0 */
+    int64_t width, dim; /* of the model's vectors and of the new ones */
+    double variance;    /* the share of the tokens' variance that `dim` axes keep */
+} akin_distill_report;
+
+/* options NULL: the defaults; report may be NULL. The model may be freed before *out. A model of
+   other encoders, of several or of two sides is AKIN_ERR_UNSUPPORTED, too small a vocabulary
+   AKIN_ERR_MISMATCH. Takes tokens x width floats of memory and the new table. */
+AKIN_API akin_status akin_distill(akin_model **out, akin_distill_report *report,
+                                  const akin_model *model, const akin_distill_options *options,
+                                  akin_error *error);
+
 /* Mines a data set into a .jsonl file of pairs that training reads: each positive pair (score 1) and
    behind it its hard negatives (score 0). base NULL: the model without its head judges by the margin.
    options NULL: the defaults; report may be NULL. */

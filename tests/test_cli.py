@@ -77,7 +77,8 @@ def what_it_is():
 
 @case
 def help_of_every_command():
-    for command in "train tune evaluate report encode index search inspect list cache mine".split():
+    for command in ("train tune evaluate report encode index search inspect list cache mine "
+                    "distill").split():
         out, err = akin(command, "--help")
         assert "Example:\n  akin " + command in out and "--quiet" in out and not err, out
         assert f"Usage: akin {command} [OPTION]" in out, out
@@ -108,6 +109,10 @@ def wrong_usage():
         (["search", "-k", "0", "tiny", "pairs.jsonl", "cat"], "-k must be at least 1"),
         (["search", "-k", "x", "tiny", "pairs.jsonl", "cat"], "invalid numeric value"),
         (["inspect"], "found 0 arguments"),
+        (["distill"], "found 0 arguments"),
+        (["distill", "tiny"], "--output"),
+        (["distill", "tiny", "-o", "x", "--field", "a"], "--corpus"),
+        (["distill", "tiny", "-o", "x", "--dim", "-4"], "--dim"),
         (["list"], "wants one of"),
         (["list", "frobs"], 'not "frobs"'),
     ]
@@ -121,7 +126,7 @@ def wrong_usage():
 @case
 def manual_covers_every_option():
     manual, _ = akin("--manual")
-    for command in "train tune evaluate report encode index search inspect list".split():
+    for command in "train tune evaluate report encode index search inspect list distill".split():
         for word in akin(command, "--help")[0].split():
             option = word.rstrip(",").split("=")[0]
             if option.startswith("--") and option != "--help":
@@ -482,6 +487,30 @@ def the_cache_is_shown_checked_and_cleaned():
         file.write_bytes(file.read_bytes()[:-3])
     akin("cache", "gc", "--max-size", "0", "--cache", "own", says="broken")
     assert not json.loads(akin("cache", "ls", "--json", "--cache", "own")[0])["entries"]
+
+
+@case
+def distilled_model_is_a_model():
+    words = ["distill", "tiny", "--output", "flat", "--dim", "24"]
+    out, err = akin(*words)
+    assert out == "flat\n" and "24 of 32 numbers" in err and "akin evaluate flat" in err, err
+    akin(*words, status=1, says="exists already")
+    akin(*words, "--force", "--corpus", "pairs.jsonl", "--field", "a", "--quiet")
+    akin("distill", "tiny", "--output", "wide", "--dim", "33", status=1, says="33 numbers")
+    akin("distill", "nowhere", "--output", "wide", status=1, says="no such model folder")
+    akin("distill", "tiny", "--output", "wide", "--corpus", "none.txt", status=1, says="none.txt")
+    assert not os.path.exists("wide")
+    pathlib.Path("mine").mkdir(exist_ok=True)
+    akin("distill", "tiny", "--output", "mine", "--force", status=1, says="mine is not a model")
+    vector, = akin("encode", "flat", "-", stdin="red cat\n")[0].splitlines()
+    assert len(json.loads(vector)) == 24 and abs(sum(x * x for x in json.loads(vector)) - 1) < 1e-5
+    rows = json.loads(akin("evaluate", "flat", "--base", "tiny", "--data", "pairs.jsonl",
+                           "--samples", "pairs", "--json")[0])
+    assert rows["base"] and rows["metrics"], rows
+    akin("index", "flat", "pairs.jsonl", "--field", "b", "--output", "flat.index")
+    akin("train", "pairs.jsonl", "--encoder", "flat/encoders/text", "--output", "of-flat", "--set",
+         "encoders.text.type=static", "--set", "encoders.text.trainable=true", "--set",
+         "head.type=empty", "--set", "train.epochs=2")
 
 
 @case

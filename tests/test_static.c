@@ -222,6 +222,42 @@ static void test_trained_and_saved(void **state)
     akin_model_free(plain);
 }
 
+/* Other programs would cut texts where tokenizer.json says so; akin never does. */
+static void test_saved_without_limits(void **state)
+{
+    (void)state;
+    ak_value *root;
+    akin_arena *arena;
+    akin_model *model = model_of("sentence", ""), *limited, *saved;
+    ak_hash a, b;
+    assert_ok(ak_arena_create(&arena, told));
+    assert_ok(akin_model_save(model, test_path("free"), true, told));
+    char *path = ak_strdup(test_path("free/encoders/text/0_StaticEmbedding/tokenizer.json"));
+    assert_ok(ak_json_read(&root, arena, path, told));
+    ak_value *cut = (ak_value *)ak_value_get(root, "truncation");
+    if (!cut)
+        cut = ak_value_add(arena, root, "truncation", AK_NULL);
+    *cut = (ak_value){.kind = AK_INT, .key = cut->key, .next = cut->next, .integer = 2};
+    char *text = ak_json_write(root, 0);
+    assert_ok(ak_file_write(path, text, strlen(text), told));
+    assert_ok(akin_model_load(&limited, context, test_path("free"), AKIN_AS_SAVED, told));
+    assert_ok(akin_model_save(limited, test_path("saved"), true, told));
+    ak_free(path);
+    path = ak_strdup(test_path("saved/encoders/text/0_StaticEmbedding/tokenizer.json"));
+    assert_ok(ak_json_read(&root, arena, path, told));
+    assert_true(ak_value_get(root, "truncation")->kind == AK_NULL);
+    assert_ok(akin_model_load(&saved, context, test_path("saved"), AKIN_AS_SAVED, told));
+    assert_ok(akin_model_fingerprint(model, &a, told));
+    assert_ok(akin_model_fingerprint(saved, &b, told));
+    assert_true(ak_hash_equal(a, b));
+    ak_free(text);
+    ak_free(path);
+    akin_model_free(saved);
+    akin_model_free(limited);
+    akin_model_free(model);
+    ak_arena_free(arena);
+}
+
 /* ---- mistakes and memory ---- */
 
 static void copy_folder(const char *name)
@@ -375,7 +411,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors),           cmocka_unit_test(test_plain_folder),
         cmocka_unit_test(test_unknown_tokens),    cmocka_unit_test(test_gradients),
-        cmocka_unit_test(test_trained_and_saved), cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_trained_and_saved),
+        cmocka_unit_test(test_saved_without_limits), cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_bad_tables),        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,6 +1,7 @@
 /* An encoder: a class by name, made from options or loaded from what it saved. */
 #include "model/model.h"
 
+#include "model/encoder_static.h"
 #include "model/transformer.h"
 
 #include <stdio.h>
@@ -155,15 +156,10 @@ akin_status ak_encoder_key(const akin_encoder *encoder, akin_object object, ak_h
 
 /* ---- making one ---- */
 
-static akin_status open_object(akin_encoder *encoder, akin_context *context, const ak_value *map,
-                               const char *name, const char *folder, bool load,
-                               akin_error *error)
+static akin_status read_options(akin_encoder *encoder, akin_context *context, const ak_value *map,
+                                const char *name, akin_error *error)
 {
     const akin_encoder_class *type = encoder->type;
-    akin_place place = {.size = sizeof place,
-                        .context = context,
-                        .folder = folder,
-                        .precision = encoder->precision};
     if (type->options_size) {
         encoder->options = ak_calloc(1, type->options_size);
         if (!encoder->options)
@@ -175,8 +171,18 @@ static akin_status open_object(akin_encoder *encoder, akin_context *context, con
                                      .arena = encoder->arena,
                                      .find = ak_encoder_find,
                                      .user = context};
-    AK_TRY(ak_options_read(&reader, type->options ? type->options : none, encoder->options, map,
-                           error));
+    return ak_options_read(&reader, type->options ? type->options : none, encoder->options, map,
+                           error);
+}
+
+static akin_status open_object(akin_encoder *encoder, akin_context *context, const char *name,
+                               const char *folder, bool load, akin_error *error)
+{
+    const akin_encoder_class *type = encoder->type;
+    akin_place place = {.size = sizeof place,
+                        .context = context,
+                        .folder = folder,
+                        .precision = encoder->precision};
     if (!load)
         return type->create(&encoder->self, encoder->options, &place, error);
     if (!type->load)
@@ -199,9 +205,9 @@ static akin_status keep_options(akin_arena *arena, const ak_value *map, const ak
     return status;
 }
 
-akin_status ak_encoder_make(akin_encoder **out, akin_context *context, const ak_value *map,
-                            const char *name, const char *folder, akin_precision precision,
-                            bool load, akin_error *error)
+/* An encoder of the class that `map` names, with its options and no object yet. */
+static akin_status begin(akin_encoder **out, akin_context *context, const ak_value *map,
+                         const char *name, akin_precision precision, akin_error *error)
 {
     *out = NULL;
     ak_found_class found;
@@ -220,14 +226,34 @@ akin_status ak_encoder_make(akin_encoder **out, akin_context *context, const ak_
     if (!status)
         status = parse_cache(encoder, map, name, error);
     if (!status)
-        status = open_object(encoder, context, map, name, folder, load, error);
-    if (!status)
-        status = ak_encoder_open_towers(encoder, error);
-    if (status) {
+        status = read_options(encoder, context, map, name, error);
+    if (status)
         akin_encoder_free(encoder);
-        return status;
+    else
+        *out = encoder;
+    return status;
+}
+
+akin_status ak_encoder_make(akin_encoder **out, akin_context *context, const ak_value *map,
+                            const char *name, const char *folder, akin_precision precision,
+                            bool load, akin_error *error)
+{
+    AK_TRY(begin(out, context, map, name, precision, error));
+    akin_status status = open_object(*out, context, name, folder, load, error);
+    if (!status)
+        status = ak_encoder_open_towers(*out, error);
+    if (status) {
+        akin_encoder_free(*out);
+        *out = NULL;
     }
-    *out = encoder;
+    return status;
+}
+
+akin_status ak_encoder_around(akin_encoder **out, akin_context *context, const ak_value *map,
+                              void *self, akin_error *error)
+{
+    AK_TRY(begin(out, context, map, "encoder options", AKIN_AS_SAVED, error));
+    (*out)->self = self;
     return AKIN_OK;
 }
 
@@ -282,6 +308,17 @@ bool ak_encoder_trainable(const akin_encoder *encoder)
 {
     return is_trainable(ak_encoder_tower(encoder, AK_QUERY_TOWER)) ||
            is_trainable(ak_encoder_tower(encoder, AK_DOCUMENT_TOWER));
+}
+
+bool ak_encoder_token_reader(const akin_encoder *encoder, ak_token_reader *reader)
+{
+    if (encoder->type == &ak_encoder_transformer)
+        ak_transformer_token_reader(encoder->self, reader);
+    else if (encoder->type == &ak_encoder_static)
+        ak_static_token_reader(encoder->self, reader);
+    else
+        return false;
+    return true;
 }
 
 bool ak_encoder_stem(const akin_encoder *encoder, ak_stem *stem)

@@ -2,7 +2,8 @@
    unit length. Reads folders of sentence-transformers (StaticEmbedding) and of Model2Vec, frozen or
    to be trained, and writes what sentence-transformers reads. No special tokens are added, and
    texts are never cut. */
-#include "model/model.h"
+#include "model/encoder_static.h"
+
 #include "model/static_folder.h"
 #include "text/tokenizer.h"
 
@@ -45,6 +46,14 @@ static void static_free(void *self)
 
 /* ---- opening ---- */
 
+static akin_status make_table(embedding *e, akin_error *error)
+{
+    AK_TRY(akin_parameters_create(&e->parameters, error));
+    AK_TRY(ak_parameters_add_table(e->parameters, &e->table, "embedding.weight", e->rows, e->dim,
+                                   AKIN_INIT_ZERO, 0, error));
+    return akin_parameters_seal(e->parameters, 0, error);
+}
+
 static akin_status fill_table(embedding *e, const ak_safetensors *file, akin_error *error)
 {
     AK_TRY(ak_static_table_shape(file, &e->rows, &e->dim, error));
@@ -52,10 +61,7 @@ static akin_status fill_table(embedding *e, const ak_safetensors *file, akin_err
         return ak_fail_at(error, AKIN_ERR_MISMATCH, ak_safetensors_path(file), 0,
                           "%lld rows for the %d tokens of the tokenizer", (long long)e->rows,
                           (int)ak_tokenizer_vocabulary(e->tokenizer));
-    AK_TRY(akin_parameters_create(&e->parameters, error));
-    AK_TRY(ak_parameters_add_table(e->parameters, &e->table, "embedding.weight", e->rows, e->dim,
-                                   AKIN_INIT_ZERO, 0, error));
-    AK_TRY(akin_parameters_seal(e->parameters, 0, error));
+    AK_TRY(make_table(e, error));
     return ak_static_table_copy(file, akin_parameters_get(e->parameters, e->table)->value, error);
 }
 
@@ -71,6 +77,13 @@ static akin_status open_table(embedding *e, akin_error *error)
     return status;
 }
 
+static akin_status open_tokenizer(embedding *e, akin_error *error)
+{
+    AK_TRY(ak_tokenizer_load(&e->tokenizer, e->folder.module, error));
+    ak_tokenizer_special(e->tokenizer, &e->before, &e->after);
+    return AKIN_OK;
+}
+
 static akin_status open_folder(embedding *e, const static_options *o, const char *folder,
                                akin_error *error)
 {
@@ -83,8 +96,7 @@ static akin_status open_folder(embedding *e, const static_options *o, const char
     akin_status status = ak_static_folder_read(&e->folder, whole, error);
     ak_free(whole);
     AK_TRY(status);
-    AK_TRY(ak_tokenizer_load(&e->tokenizer, e->folder.module, error));
-    ak_tokenizer_special(e->tokenizer, &e->before, &e->after);
+    AK_TRY(open_tokenizer(e, error));
     return open_table(e, error);
 }
 
@@ -138,6 +150,36 @@ static akin_status static_save(const void *self, const char *folder, akin_error 
     ak_free(path);
     ak_free(module);
     return status;
+}
+
+static akin_status make_empty(embedding *e, const char *folder, int64_t dim, const char *field,
+                              akin_error *error)
+{
+    e->folder = (ak_static_folder){.module = ak_path_absolute(folder), .normalize = true};
+    if (!e->folder.module)
+        return ak_fail_memory(error);
+    AK_TRY(ak_copy_option(&e->field, field, error));
+    AK_TRY(open_tokenizer(e, error));
+    e->rows = ak_tokenizer_vocabulary(e->tokenizer);
+    e->dim = dim;
+    return make_table(e, error);
+}
+
+akin_status ak_static_make(void **self, float **table, const char *folder, int64_t dim,
+                           const char *field, akin_error *error)
+{
+    *self = NULL;
+    embedding *e = ak_calloc(1, sizeof *e);
+    if (!e)
+        return ak_fail_memory(error);
+    akin_status status = make_empty(e, folder, dim, field, error);
+    if (status) {
+        static_free(e);
+        return status;
+    }
+    *table = akin_parameters_get(e->parameters, e->table)->value;
+    *self = e;
+    return AKIN_OK;
 }
 
 /* ---- what it is ---- */
@@ -225,6 +267,22 @@ static akin_status static_collate(const void *self, const akin_object *objects, 
     return trained ? ak_bags_turn(bags, e->rows, arena, error) : AKIN_OK;
 }
 
+/* Every text is a token. */
+static akin_status collate_tokens(const void *self, const int32_t *ids, int64_t count,
+                                  akin_arena *arena, void **batch, akin_error *error)
+{
+    (void)self;
+    ak_bags *bags = ak_arena_new(arena, ak_bags, 1);
+    int64_t *start = ak_arena_new(arena, int64_t, count + 1);
+    if (!bags || !start)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i <= count; i++)
+        start[i] = i;
+    *bags = (ak_bags){.count = count, .start = start, .rows = ids};
+    *batch = bags;
+    return AKIN_OK;
+}
+
 /* What normalising needs to go back. */
 typedef struct unit_rows {
     akin_matrix y;
@@ -247,6 +305,26 @@ static akin_status static_forward(const void *self, const akin_pass *pass, const
     *kept = (unit_rows){y, norms};
     *record = kept;
     return AKIN_OK;
+}
+
+static akin_status forward_tokens(const void *self, const akin_pass *pass, const void *batch,
+                                  akin_matrix y, akin_error *error)
+{
+    const embedding *e = self;
+    (void)pass;
+    (void)error;
+    ak_bags_forward(batch, akin_parameters_get(e->parameters, e->table)->value, y);
+    return AKIN_OK;
+}
+
+void ak_static_token_reader(const void *self, ak_token_reader *reader)
+{
+    const embedding *e = self;
+    *reader = (ak_token_reader){.tokenizer = e->tokenizer,
+                                .folder = e->folder.module,
+                                .field = e->field,
+                                .collate = collate_tokens,
+                                .forward = forward_tokens};
 }
 
 static akin_status static_backward(void *self, const akin_pass *pass, const void *batch,

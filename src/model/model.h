@@ -6,6 +6,7 @@
 #include "model/context.h"
 #include "model/encoders.h"
 #include "nn/nn.h"
+#include "text/tokenizer.h"
 
 #include <stdatomic.h>
 
@@ -46,6 +47,9 @@ akin_status ak_encoder_find(const void *context, const char *name, ak_found_clas
 akin_status ak_encoder_make(akin_encoder **out, akin_context *context, const ak_value *map,
                             const char *name, const char *folder, akin_precision precision,
                             bool load, akin_error *error);
+/* The same around an object of the class that there is already, taken on success. */
+akin_status ak_encoder_around(akin_encoder **out, akin_context *context, const ak_value *map,
+                              void *self, akin_error *error);
 bool ak_encoder_trainable(const akin_encoder *encoder); /* with sides: one of them */
 akin_parameters *ak_encoder_parameters(const akin_encoder *encoder); /* NULL: none */
 /* false: the class has none, and nothing of it may be cached. */
@@ -85,6 +89,24 @@ typedef struct ak_stem {
 
 /* false: the encoder has none. */
 bool ak_encoder_stem(const akin_encoder *encoder, ak_stem *stem);
+
+/* ---- token readers: encoders that read texts token by token ---- */
+
+typedef struct ak_token_reader {
+    const ak_tokenizer *tokenizer;
+    const char *folder; /* of the tokenizer's files */
+    const char *field;  /* the member of a record that holds the text; NULL: the object is it */
+    /* A batch for `forward`: text i is the token ids[i], with the special ones that stand around any
+       text. */
+    akin_status (*collate)(const void *self, const int32_t *ids, int64_t count, akin_arena *arena,
+                           void **batch, akin_error *error);
+    /* As the class's, but vectors are not made unit ones where that is the last step. */
+    akin_status (*forward)(const void *self, const akin_pass *pass, const void *batch,
+                           akin_matrix y, akin_error *error);
+} ak_token_reader;
+
+/* false: the encoder is none. */
+bool ak_encoder_token_reader(const akin_encoder *encoder, ak_token_reader *reader);
 
 /* ---- head.c ---- */
 

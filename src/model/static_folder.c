@@ -185,26 +185,77 @@ akin_status ak_static_table_copy(const ak_safetensors *file, float *table, akin_
 
 /* ---- writing ---- */
 
-static akin_status write_modules(const char *folder, bool normalize, akin_error *error)
+static akin_status write_file(const char *folder, const char *name, const char *text,
+                              akin_error *error)
 {
-    char *path = ak_path_join(folder, "modules.json");
-    char *text = ak_format(
-        "[\n  {\"idx\": 0, \"name\": \"0\", \"path\": \"" MODULE
-        "\", \"type\": \"sentence_transformers.models.StaticEmbedding\"}%s\n]\n",
-        normalize ? ",\n  {\"idx\": 1, \"name\": \"1\", \"path\": \"1_Normalize\", \"type\": "
-                    "\"sentence_transformers.models.Normalize\"}"
-                  : "");
-    akin_status status =
-        path && text ? ak_file_write(path, text, strlen(text), error) : ak_fail_memory(error);
-    ak_free(text);
+    char *path = ak_path_join(folder, name);
+    if (!path)
+        return ak_fail_memory(error);
+    akin_status status = ak_file_write(path, text, strlen(text), error);
     ak_free(path);
     return status;
+}
+
+/* model2vec asks config_sentence_transformers.json whether vectors are made unit ones. */
+static akin_status write_modules(const char *folder, bool normalize, akin_error *error)
+{
+    static const char module[] =
+        "[\n  {\"idx\": 0, \"name\": \"0\", \"path\": \"" MODULE
+        "\", \"type\": \"sentence_transformers.models.StaticEmbedding\"}\n]\n";
+    static const char modules[] =
+        "[\n  {\"idx\": 0, \"name\": \"0\", \"path\": \"" MODULE
+        "\", \"type\": \"sentence_transformers.models.StaticEmbedding\"},\n"
+        "  {\"idx\": 1, \"name\": \"1\", \"path\": \"1_Normalize\", \"type\": "
+        "\"sentence_transformers.models.Normalize\"}\n]\n";
+    AK_TRY(write_file(folder, "modules.json", normalize ? modules : module, error));
+    return write_file(folder, "config_sentence_transformers.json",
+                      normalize ? "{\"prompts\": {}, \"normalize\": true}\n"
+                                : "{\"prompts\": {}, \"normalize\": false}\n",
+                      error);
 }
 
 static akin_status make_folder(char **out, const char *folder, const char *name, akin_error *error)
 {
     *out = ak_path_join(folder, name);
     return *out ? ak_make_folders(*out, error) : ak_fail_memory(error);
+}
+
+/* A map in which two members are null. */
+static ak_value *without_limits(akin_arena *arena, const ak_value *map)
+{
+    ak_value *fresh = ak_value_new_map(arena);
+    for (const ak_value *one = map->first; one && fresh; one = one->next) {
+        bool limit = !strcmp(one->key, "truncation") || !strcmp(one->key, "padding");
+        if (!(limit ? ak_value_add(arena, fresh, one->key, AK_NULL)
+                    : ak_value_attach(arena, fresh, one->key, one)))
+            return NULL;
+    }
+    return fresh;
+}
+
+static bool is_null(const ak_value *value)
+{
+    return !value || value->kind == AK_NULL;
+}
+
+/* Static encoders never cut a text, but other programs would where tokenizer.json says so. */
+static akin_status copy_unlimited(const char *source, const char *target, akin_error *error)
+{
+    akin_arena *arena;
+    ak_value *root;
+    AK_TRY(ak_arena_create(&arena, error));
+    akin_status status = ak_json_read(&root, arena, source, error);
+    if (status || root->kind != AK_MAP ||
+        (is_null(ak_value_get(root, "truncation")) && is_null(ak_value_get(root, "padding")))) {
+        ak_arena_free(arena);
+        return status ? status : ak_copy_file(source, target, error);
+    }
+    root = without_limits(arena, root);
+    char *text = root ? ak_json_write(root, 0) : NULL;
+    status = text ? ak_file_write(target, text, strlen(text), error) : ak_fail_memory(error);
+    ak_free(text);
+    ak_arena_free(arena);
+    return status;
 }
 
 static akin_status copy_tokenizer(const char *from, const char *to, akin_error *error)
@@ -217,7 +268,8 @@ static akin_status copy_tokenizer(const char *from, const char *to, akin_error *
         if (!source || !target)
             status = ak_fail_memory(error);
         else if (ak_path_what(source) == AK_PATH_FILE)
-            status = ak_copy_file(source, target, error);
+            status = i == 0 ? copy_unlimited(source, target, error)
+                            : ak_copy_file(source, target, error);
         ak_free(source);
         ak_free(target);
     }

@@ -419,6 +419,34 @@ static akin_status transformer_collate(const void *self, const akin_object *obje
     return AKIN_OK;
 }
 
+/* Every text is a token between the special ones. */
+static akin_status collate_tokens(const void *self, const int32_t *ids, int64_t count,
+                                  akin_arena *arena, void **batch, akin_error *error)
+{
+    const transformer *t = self;
+    ak_tokens *tokens = ak_arena_new(arena, ak_tokens, 1);
+    int64_t *start = ak_arena_new(arena, int64_t, count + 1);
+    int32_t *around, special, before, after;
+    bool cut;
+    AK_TRY(ak_tokenizer_encode(t->tokenizer, "", 0, t->max_length, arena, &around, &special, &cut,
+                               error));
+    ak_tokenizer_special(t->tokenizer, &before, &after);
+    int32_t *all = ak_arena_new(arena, int32_t, count * (special + 1));
+    if (!tokens || !start || !all)
+        return ak_fail_memory(error);
+    start[0] = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int32_t *own = all + start[i];
+        memcpy(own, around, (size_t)before * sizeof *own);
+        own[before] = ids[i];
+        memcpy(own + before + 1, around + before, (size_t)after * sizeof *own);
+        start[i + 1] = start[i] + special + 1;
+    }
+    *tokens = (ak_tokens){.texts = count, .ids = all, .start = start};
+    *batch = tokens;
+    return AKIN_OK;
+}
+
 /* ---- forward ---- */
 
 static akin_status run_dense(const transformer *t, const akin_pass *pass, akin_matrix x,
@@ -448,27 +476,52 @@ static akin_pass own_pass(const transformer *t, const akin_pass *pass)
     return own;
 }
 
-static akin_status transformer_forward(const void *self, const akin_pass *pass, const void *batch,
-                                       akin_matrix y, void **record, akin_error *error)
+/* The whole of a frozen one, but for unit length. */
+static akin_status forward_frozen(const transformer *t, const akin_pass *pass,
+                                  const ak_tokens *tokens, akin_matrix y, akin_error *error)
 {
-    const transformer *t = self;
-    const ak_tokens *tokens = batch;
     const ak_sentence_folder *folder = &t->folder;
-    if (t->train) {
-        akin_pass own = own_pass(t, pass);
-        return ak_transformer_train_forward(t->train, &own, tokens, y, record, error);
-    }
     int64_t width = folder->bert.hidden * __builtin_popcount((unsigned)folder->pooling);
     akin_matrix pooled = folder->dense_count ? ak_matrix_new(pass->arena, y.rows, width) : y;
     if (!pooled.data)
         return ak_fail_memory(error);
-    *record = NULL;
     AK_TRY(ak_bert_forward(t->bert, tokens, folder->pooling, pooled, error));
-    AK_TRY(run_dense(t, pass, pooled, y, error));
-    if (folder->normalize)
+    return run_dense(t, pass, pooled, y, error);
+}
+
+static akin_status transformer_forward(const void *self, const akin_pass *pass, const void *batch,
+                                       akin_matrix y, void **record, akin_error *error)
+{
+    const transformer *t = self;
+    if (t->train) {
+        akin_pass own = own_pass(t, pass);
+        return ak_transformer_train_forward(t->train, &own, batch, y, record, error);
+    }
+    *record = NULL;
+    AK_TRY(forward_frozen(t, pass, batch, y, error));
+    if (t->folder.normalize)
         for (int64_t r = 0; r < y.rows; r++)
             ak_normalize_rows(y.data + r * y.stride, 1, y.columns, y.data + r * y.stride);
     return AKIN_OK;
+}
+
+static akin_status forward_tokens(const void *self, const akin_pass *pass, const void *batch,
+                                  akin_matrix y, akin_error *error)
+{
+    const transformer *t = self;
+    void *record;
+    return t->train ? transformer_forward(self, pass, batch, y, &record, error)
+                    : forward_frozen(t, pass, batch, y, error);
+}
+
+void ak_transformer_token_reader(const void *self, ak_token_reader *reader)
+{
+    const transformer *t = self;
+    *reader = (ak_token_reader){.tokenizer = t->tokenizer,
+                                .folder = t->folder.transformer,
+                                .field = t->field,
+                                .collate = collate_tokens,
+                                .forward = forward_tokens};
 }
 
 static akin_status transformer_backward(void *self, const akin_pass *pass, const void *batch,

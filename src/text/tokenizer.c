@@ -256,6 +256,26 @@ const char *ak_tokenizer_token(const ak_tokenizer *t, int32_t id)
     return token;
 }
 
+static bool is_special(const ak_added_set *set, int32_t id)
+{
+    for (const ak_added *a = set->first; a; a = a->next)
+        if (a->id == id && a->special)
+            return true;
+    return false;
+}
+
+bool ak_tokenizer_is_text(const ak_tokenizer *t, int32_t id)
+{
+    static const char unused[] = "[unused";
+    const char *token = ak_tokenizer_token(t, id);
+    if (!token || id == t->unknown || is_special(&t->raw, id) || is_special(&t->normalized, id))
+        return false;
+    if (strncmp(token, unused, sizeof unused - 1) != 0)
+        return true;
+    size_t digits = strspn(token + sizeof unused - 1, "0123456789");
+    return !digits || strcmp(token + sizeof unused - 1 + digits, "]") != 0;
+}
+
 ak_hash ak_tokenizer_fingerprint(const ak_tokenizer *tokenizer)
 {
     return tokenizer->fingerprint;

@@ -32,6 +32,10 @@ int32_t ak_tokenizer_unknown(const ak_tokenizer *tokenizer); /* id of what has n
 /* The token's text, NULL if there is no such id. */
 const char *ak_tokenizer_token(const ak_tokenizer *tokenizer, int32_t id);
 
+/* Does it stand for some text? Not if it is special or a place that a vocabulary keeps free:
+   "[unused12]". */
+bool ak_tokenizer_is_text(const ak_tokenizer *tokenizer, int32_t id);
+
 /* Hash of vocabulary and options, for fingerprints; made when the tokenizer is read. */
 ak_hash ak_tokenizer_fingerprint(const ak_tokenizer *tokenizer);
 
