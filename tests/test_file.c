@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -195,6 +196,45 @@ static void limit_files(rlim_t size)
     getrlimit(RLIMIT_FSIZE, &limit);
     limit.rlim_cur = size < limit.rlim_max ? size : limit.rlim_max;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* PATH.tmp.PROCESS.0, written long ago or now. */
+static void leave(const char *name, long process, bool long_ago, bool folder)
+{
+    char left[256];
+    const struct timespec times[2] = {{0, UTIME_NOW}, {1000000000, 0}};
+    snprintf(left, sizeof left, "%s.tmp.%ld.0", name, process);
+    const char *path = scratch_path(left);
+    if (folder)
+        assert_int_equal(mkdir(path, 0777), 0);
+    else
+        write_text(path, "half");
+    if (long_ago)
+        assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void what_a_killed_process_left_goes(void **state)
+{
+    (void)state;
+    pid_t ended = fork();
+    if (!ended)
+        _exit(0);
+    assert_int_equal(waitpid(ended, NULL, 0), ended);
+    leave("f", ended, true, false);
+    leave("d", ended, true, true);
+    leave("g", ended, true, false);             /* of another file */
+    leave("h", ended, false, false);            /* someone may be writing it where we cannot see */
+    leave("i", (long)getppid(), true, false);   /* it is being written */
+    write_text(scratch_path("f.tmp.1x.0"), ""); /* no name of ours */
+    for (const char *name = "fhi"; *name; name++)
+        write_text(scratch_path((char[]){*name, 0}), "new");
+    char *folder;
+    assert_int_equal(ak_folder_begin(&folder, scratch_path("d"), false, NULL), AKIN_OK);
+    assert_int_equal(ak_folder_commit(folder, scratch_path("d"), false, NULL), AKIN_OK);
+    char expected[200];
+    snprintf(expected, sizeof expected, "d f f.tmp.1x.0 g.tmp.%ld.0 h h.tmp.%ld.0 i i.tmp.%ld.0",
+             (long)ended, (long)ended, (long)getppid());
+    assert_scratch_holds(expected);
 }
 
 static void what_does_not_fit_leaves_the_old_file(void **state)
@@ -696,6 +736,7 @@ int main(void)
         IN_SCRATCH(links_and_devices_stay_what_they_are),
         IN_SCRATCH(targets_that_cannot_be_are_named),
         IN_SCRATCH(a_full_disk_is_told_by_put_or_commit),
+        IN_SCRATCH(what_a_killed_process_left_goes),
         IN_SCRATCH(what_does_not_fit_leaves_the_old_file),
         IN_SCRATCH(what_cannot_be_synced_leaves_the_old_file),
         IN_SCRATCH(a_write_without_memory_leaves_the_old_file),

@@ -128,6 +128,7 @@ static void writer_free(ak_writer *w)
 /* O_EXCL makes the name ours even if another thread or a killed run of the same number used it. */
 static akin_status open_temporary(ak_writer *w, akin_error *error)
 {
+    ak_remove_stale(w->path);
     for (int n = 0; n < MAX_TRIES; n++) {
         w->temporary = ak_format("%s.tmp.%ld.%d", w->path, (long)getpid(), n);
         if (!w->temporary)

@@ -39,6 +39,10 @@ akin_status ak_folder_begin(char **temporary, const char *path, bool replace, ak
 akin_status ak_folder_commit(char *temporary, const char *path, bool replace, akin_error *error);
 void ak_folder_abort(char *temporary);
 
+/* file_stale.c: removes what killed processes left of writing this path, file or folder. The writer and
+   ak_folder_begin call it. */
+void ak_remove_stale(const char *path);
+
 typedef enum ak_path_kind { AK_PATH_NONE, AK_PATH_FILE, AK_PATH_FOLDER } ak_path_kind;
 ak_path_kind ak_path_what(const char *path);
 bool ak_path_is_pipe(const char *path); /* opening one waits for who writes it */

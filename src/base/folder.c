@@ -72,6 +72,7 @@ akin_status ak_folder_begin(char **temporary, const char *path, bool replace, ak
     char *target = ak_path_trim(path);
     if (!target)
         return ak_fail_memory(error);
+    ak_remove_stale(target);
     *temporary = make_beside(target);
     ak_free(target);
     return *temporary ? AKIN_OK : fail(error, "create", path);
