@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""LoRA adapters between akin and PEFT: each loads the other's, with equal vectors?
+
+usage: adapters.py BUILD
+
+Random small folders (BERT, RoBERTa). akin trains an adapter; PEFT loads lora/ onto the base, merged and
+not, and must give the vectors of akin's merged folder. Numbers must agree to 2e-5.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy
+import torch
+from peft import PeftModel
+from sentence_transformers import SentenceTransformer
+from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
+
+import folders
+
+FAMILIES = {
+    "bert": (BertConfig, BertModel, "uncased", dict(max_position_embeddings=130)),
+    "roberta": (RobertaConfig, RobertaModel, "roberta", dict(max_position_embeddings=132, type_vocab_size=1, pad_token_id=1)),
+}
+WAYS = {
+    "defaults": "lora_rank: 4",
+    "all matrices": "lora_rank: 3, lora_alpha: 5, lora_targets: '*encoder.layer*.weight'",
+    "last layer": "lora_rank: 2, lora_alpha: 64, trainable_layers: 1",
+}
+RECIPE = """
+data: {{train: pairs.jsonl, validation: 0.2, samples: pairs}}
+encoders:
+  text: {{type: transformer, path: base, trainable: true, {way}}}
+head: {{type: empty}}
+optimizer: {{type: adamw, lr: 1e-2}}
+train: {{batch_size: 8, epochs: 3, min_epochs: 3, seed: {seed}}}
+"""
+
+
+def train(build, work, way, seed=1):
+    environment = dict(os.environ, XDG_CACHE_HOME=str(work / "cache"))
+    (work / "recipe.yaml").write_text(RECIPE.format(way=way, seed=seed))
+    subprocess.run([build / "akin", "train", "recipe.yaml", "--output", "model", "--force", "--quiet"], check=True, cwd=work,
+                   stdout=subprocess.DEVNULL, env=environment)
+    return work / "model/encoders/text"
+
+
+def peft_vectors(work, adapter, some, merged):
+    model = SentenceTransformer(str(work / "base"), device="cpu")
+    module = model[0]
+    tuned = PeftModel.from_pretrained(module.auto_model, str(adapter))
+    missing = [name for name, _ in tuned.named_parameters() if "lora_B" in name and not _.abs().sum()]
+    assert not missing, missing
+    plain = tuned.merge_and_unload() if merged else tuned.base_model.model
+    setattr(module, "model" if hasattr(module, "model") else "auto_model", plain)
+    return model.encode(some)
+
+
+def main():
+    build, worst = pathlib.Path(sys.argv[1]).resolve(), 0
+    some = folders.texts(20)
+    for family, (config, model, kind, more) in FAMILIES.items():
+        with tempfile.TemporaryDirectory() as name:
+            work = pathlib.Path(name)
+            words = folders.tokenizer(kind)
+            folders.random_folder(name + "/base", config(vocab_size=len(words), **folders.SMALL, **more), model, words)
+            (work / "pairs.jsonl").write_text("".join(
+                json.dumps({"a": f"the {k} {t}", "b": f"{t} of a {k}"}) + "\n"
+                for t in "cat dog bird fish horse".split() for k in "red blue green white".split()))
+            base = folders.akin_vectors(build, work / "base", some)
+            for way, options in WAYS.items():
+                tuned = train(build, work, options)
+                own = folders.akin_vectors(build, tuned, some)
+                assert folders.difference(own, base) > 1e-3, "the adapter changed nothing"
+                for merged in (True, False):
+                    found = folders.difference(own, peft_vectors(work, tuned / "lora", some, merged))
+                    worst = max(worst, found)
+                    print(f"{family:10}{way:16}{'merged by PEFT' if merged else 'in PEFT':16}{found:.1e}", flush=True)
+    sys.exit("the vectors differ" if worst > 2e-5 else 0)
+
+
+if __name__ == "__main__":
+    torch.manual_seed(1)
+    numpy.random.seed(1)
+    main()
