@@ -125,11 +125,17 @@ static int space_asked(void)
 {
     if (!options.side)
         return options.base ? AKIN_SPACE_BASE : AKIN_SPACE_MODEL;
-    if (options.base)
-        return -1;
-    return strcmp(options.side, "query") == 0      ? AKIN_SPACE_QUERY
-           : strcmp(options.side, "document") == 0 ? AKIN_SPACE_DOCUMENT
-                                                   : -1;
+    if (strcmp(options.side, "query") == 0)
+        return options.base ? AKIN_SPACE_BASE_QUERY : AKIN_SPACE_QUERY;
+    if (strcmp(options.side, "document") == 0)
+        return options.base ? AKIN_SPACE_BASE_DOCUMENT : AKIN_SPACE_DOCUMENT;
+    return -1;
+}
+
+static bool needs_side(const akin_model *model)
+{
+    return !options.side &&
+           (options.base ? akin_model_base_has_sides(model) : akin_model_has_sides(model));
 }
 
 static int run(akin_context *context, const char **arguments, int count)
@@ -147,11 +153,11 @@ static int run(akin_context *context, const char **arguments, int count)
     if (options.base && options.confidence)
         return cli_usage("encode", "--base leaves out the head, which --confidence asks");
     if (space < 0)
-        return cli_usage("encode", "--side must be query or document, and without --base");
+        return cli_usage("encode", "--side must be query or document, not \"%s\"", options.side);
     akin_status status = cli_precision(options.precision, &precision, &error);
     if (!status)
         status = akin_model_load(&model, context, arguments[0], precision, &error);
-    if (!status && space == AKIN_SPACE_MODEL && akin_model_has_sides(model)) {
+    if (!status && needs_side(model)) {
         akin_model_free(model);
         return cli_usage("encode", "%s has a query and a document side: --side query or --side "
                                    "document",

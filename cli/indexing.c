@@ -90,7 +90,7 @@ akin_status cli_build_index(akin_index **out, akin_context *context, const akin_
     akin_corpus *corpus = NULL;
     akin_hash fingerprint;
     char notes[1024];
-    bool base = space == AKIN_SPACE_BASE;
+    bool base = space == AKIN_SPACE_BASE_DOCUMENT;
     *out = NULL;
     akin_status status = akin_corpus_open(&corpus, context, model, path, field, error);
     if (!status)

@@ -43,7 +43,8 @@ static void free_space(space *s)
 static akin_status search_space(space *s, const akin_model *model, akin_space side,
                                 const char **queries, int count, akin_error *error)
 {
-    int64_t dim = side == AKIN_SPACE_BASE ? akin_model_base_dim(model) : akin_model_dim(model);
+    int64_t dim = side == AKIN_SPACE_BASE_QUERY ? akin_model_base_dim(model)
+                                                : akin_model_dim(model);
     akin_object *objects = calloc((size_t)count, sizeof *objects);
     s->queries = malloc((size_t)(count * dim) * sizeof(float));
     s->hits = malloc((size_t)(count * options.k) * sizeof(akin_hit));
@@ -148,10 +149,10 @@ static int search_corpus(akin_context *context, const char **arguments, int coun
     if (!status)
         status = search_space(&tuned, model, AKIN_SPACE_QUERY, queries, count - 2, &error);
     if (!status && options.base)
-        status = cli_build_index(&base.index, context, model, AKIN_SPACE_BASE, arguments[1], options.field,
-                                 options.show, &error);
+        status = cli_build_index(&base.index, context, model, AKIN_SPACE_BASE_DOCUMENT, arguments[1],
+                                 options.field, options.show, &error);
     if (!status && options.base)
-        status = search_space(&base, model, AKIN_SPACE_BASE, queries, count - 2, &error);
+        status = search_space(&base, model, AKIN_SPACE_BASE_QUERY, queries, count - 2, &error);
     cli_end_progress();
     if (!status)
         print_all(&tuned, options.base ? &base : NULL, queries, count - 2);

@@ -397,7 +397,8 @@ def a_query_adapter_leaves_documents_alone():
     assert pathlib.Path("q.safetensors").read_bytes() != pathlib.Path("t.safetensors").read_bytes()
     akin("encode", "adapter", *corpus, status=2, says="--side query or --side document")
     akin("encode", "adapter", *corpus, "--side", "b", status=2, says="must be query or document")
-    akin("encode", "adapter", *corpus, "--side", "query", "--base", status=2, says="without --base")
+    akin("encode", "adapter", *corpus, "-o", "q.safetensors", "--side", "query", "--base", "--force")
+    assert pathlib.Path("q.safetensors").read_bytes() == pathlib.Path("t.safetensors").read_bytes()
     told = json.loads(akin("inspect", "adapter", "--json")[0])
     base = json.loads(akin("inspect", "tiny", "--json")[0])
     assert told["document_fingerprint"] == base["fingerprint"] != told["fingerprint"], told

@@ -213,9 +213,22 @@ static akin_status check_widths(const ak_sentence_folder *out, akin_error *error
     return AKIN_OK;
 }
 
-static akin_status read_prompt(ak_sentence_folder *out, akin_arena *arena, const char *folder,
-                               const char *name, akin_error *error)
+/* The first that there is of several names, the last of which is NULL. */
+static akin_status copy_prompt(char **out, const ak_value *prompts, const char *const *names,
+                               akin_error *error)
 {
+    const char *found = NULL;
+    for (int i = 0; names[i] && !found; i++)
+        found = ak_value_get_string(prompts, names[i], NULL);
+    *out = found ? ak_strdup(found) : NULL;
+    return found && !*out ? ak_fail_memory(error) : AKIN_OK;
+}
+
+static akin_status read_prompts(ak_sentence_folder *out, akin_arena *arena, const char *folder,
+                                const char *name, akin_error *error)
+{
+    static const char *const of_queries[] = {"query", NULL};
+    static const char *const of_documents[] = {"document", "passage", "corpus", NULL};
     const ak_value *config;
     AK_TRY(read_json(&config, arena, folder, "config_sentence_transformers.json", false, error));
     const ak_value *prompts = ak_value_get(config, "prompts");
@@ -226,7 +239,10 @@ static akin_status read_prompt(ak_sentence_folder *out, akin_arena *arena, const
                        "%s/config_sentence_transformers.json: there is no prompt \"%s\"", folder,
                        chosen);
     out->prompt = ak_strdup(prompt);
-    return out->prompt ? AKIN_OK : ak_fail_memory(error);
+    if (!out->prompt)
+        return ak_fail_memory(error);
+    AK_TRY(copy_prompt(&out->query_prompt, prompts, of_queries, error));
+    return copy_prompt(&out->document_prompt, prompts, of_documents, error);
 }
 
 static akin_status read_all(ak_sentence_folder *out, akin_arena *arena, const char *folder,
@@ -245,7 +261,7 @@ static akin_status read_all(ak_sentence_folder *out, akin_arena *arena, const ch
     AK_TRY(read_max_length(out, arena, error));
     AK_TRY(read_modules(out, arena, modules, folder, error));
     AK_TRY(check_widths(out, error));
-    return read_prompt(out, arena, folder, prompt_name, error);
+    return read_prompts(out, arena, folder, prompt_name, error);
 }
 
 akin_status ak_sentence_folder_read(ak_sentence_folder *out, const char *folder,
@@ -270,7 +286,15 @@ void ak_sentence_folder_free(ak_sentence_folder *folder)
     ak_free(folder->module);
     ak_free(folder->transformer);
     ak_free(folder->prompt);
+    ak_free(folder->query_prompt);
+    ak_free(folder->document_prompt);
     *folder = (ak_sentence_folder){0};
+}
+
+ak_prompts ak_sentence_folder_prompts(const ak_sentence_folder *f)
+{
+    return (ak_prompts){f->query_prompt ? f->query_prompt : f->prompt,
+                        f->document_prompt ? f->document_prompt : f->prompt};
 }
 
 bool ak_is_sentence_folder(const char *path)

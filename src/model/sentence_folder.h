@@ -26,6 +26,7 @@ typedef struct ak_sentence_folder {
     ak_dense_config dense[AK_MAX_DENSE];
     int dense_count;
     char *prompt; /* the default prompt, "" if none */
+    char *query_prompt, *document_prompt; /* NULL: there is none of that name */
 } ak_sentence_folder;
 
 /* prompt_name: which of the folder's prompts, NULL: the default one. An object that failed to read
@@ -42,8 +43,14 @@ bool ak_is_sentence_folder(const char *path);
 /* Copies the files that loading needs, and the card; weights false: all but the weights. */
 akin_status ak_sentence_folder_copy(const char *from, const char *to, bool weights,
                                     akin_error *error);
+/* What texts begin with; the same text twice: one prompt for all. */
+typedef struct ak_prompts {
+    const char *query, *document;
+} ak_prompts;
+/* What sentence-transformers' encode_query and encode_document put before texts. */
+ak_prompts ak_sentence_folder_prompts(const ak_sentence_folder *folder);
 /* Makes the copy `to` say what was read otherwise than the folder `was` says. */
 akin_status ak_sentence_folder_adapt(const ak_sentence_folder *was, const char *to,
-                                     int32_t max_length, const char *prompt, akin_error *error);
+                                     int32_t max_length, ak_prompts prompts, akin_error *error);
 
 #endif

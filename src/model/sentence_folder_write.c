@@ -78,26 +78,63 @@ static akin_status set_length(akin_arena *arena, const char *path, int32_t lengt
     return write_json(path, fresh, error);
 }
 
-/* {"prompts": {"akin": prompt, ...}, "default_prompt_name": "akin", ...}; "": null, no prompt. */
-static akin_status set_prompt(akin_arena *arena, const char *path, const char *prompt,
-                              akin_error *error)
+/* One prompt for all: {"prompts": {"akin": prompt, ...}, "default_prompt_name": "akin", ...}; "":
+   null, no prompt. And under the names that queries and documents would get theirs by. */
+static bool put_prompt(akin_arena *arena, const ak_sentence_folder *was, const char *prompt,
+                       ak_value *root, ak_value *prompts)
 {
+    bool named = was->query_prompt || was->document_prompt;
+    ak_value *put = *prompt ? ak_value_add_string(arena, prompts, "akin", prompt) : prompts;
+    ak_value *name = *prompt ? ak_value_add_string(arena, root, "default_prompt_name", "akin")
+                             : ak_value_add(arena, root, "default_prompt_name", AK_NULL);
+    return put && name &&
+           (!named || (ak_value_add_string(arena, prompts, "query", prompt) &&
+                       ak_value_add_string(arena, prompts, "document", prompt)));
+}
+
+/* {"prompts": {"query": ..., "document": ..., ...}, ...}; the default is what it was. */
+static bool put_prompts(akin_arena *arena, const ak_value *old, ak_prompts p, ak_value *root,
+                        ak_value *prompts)
+{
+    const ak_value *name = ak_value_get(old, "default_prompt_name");
+    return ak_value_add_string(arena, prompts, "query", p.query) &&
+           ak_value_add_string(arena, prompts, "document", p.document) &&
+           (!name || ak_value_attach(arena, root, "default_prompt_name", name));
+}
+
+static akin_status set_prompts(akin_arena *arena, const char *path, const ak_sentence_folder *was,
+                               ak_prompts p, akin_error *error)
+{
+    bool one = strcmp(p.query, p.document) == 0;
     ak_value *old = NULL;
     if (ak_path_what(path) == AK_PATH_FILE)
         AK_TRY(ak_json_read(&old, arena, path, error));
-    ak_value *rest = without(arena, old, "prompts");
-    ak_value *fresh = rest ? without(arena, rest, "default_prompt_name") : NULL;
-    ak_value *prompts = without(arena, ak_value_get(old, "prompts"), "akin");
-    ak_value *put = *prompt ? ak_value_add_string(arena, prompts, "akin", prompt) : prompts;
-    ak_value *name = *prompt ? ak_value_add_string(arena, fresh, "default_prompt_name", "akin")
-                             : ak_value_add(arena, fresh, "default_prompt_name", AK_NULL);
-    if (!put || !name || !ak_value_attach(arena, fresh, "prompts", prompts))
+    const ak_value *others = ak_value_get(old, "prompts");
+    static const char *const ours[] = {"prompts", "default_prompt_name"};
+    static const char *const names[] = {"akin", "query", "document"};
+    ak_value *root = old, *prompts = NULL;
+    for (int i = 0; i < 2; i++)
+        root = i && !root ? NULL : without(arena, root, ours[i]);
+    for (int i = 0; i < 3; i++)
+        others = prompts = i && !prompts ? NULL : without(arena, others, names[i]);
+    if (!root || !prompts || !(one ? put_prompt(arena, was, p.query, root, prompts)
+                                   : put_prompts(arena, old, p, root, prompts)) ||
+        !ak_value_attach(arena, root, "prompts", prompts))
         return ak_fail_memory(error);
-    return write_json(path, fresh, error);
+    return write_json(path, root, error);
+}
+
+/* What reads the folder alone would put other texts before some. */
+static bool reads_otherwise(const ak_sentence_folder *was, ak_prompts p)
+{
+    ak_prompts theirs = ak_sentence_folder_prompts(was);
+    bool one = strcmp(p.query, p.document) == 0;
+    return strcmp(theirs.query, p.query) || strcmp(theirs.document, p.document) ||
+           (one && strcmp(was->prompt, p.query));
 }
 
 static akin_status adapt(akin_arena *arena, const ak_sentence_folder *was, const char *to,
-                         int32_t max_length, const char *prompt, akin_error *error)
+                         int32_t max_length, ak_prompts prompts, akin_error *error)
 {
     const char *length = ak_arena_format(arena, "%s/%s%ssentence_bert_config.json", to, was->module,
                                          *was->module ? "/" : "");
@@ -106,15 +143,16 @@ static akin_status adapt(akin_arena *arena, const ak_sentence_folder *was, const
         return ak_fail_memory(error);
     if (max_length != was->max_length)
         AK_TRY(set_length(arena, length, max_length, error));
-    return strcmp(prompt, was->prompt) ? set_prompt(arena, settings, prompt, error) : AKIN_OK;
+    return reads_otherwise(was, prompts) ? set_prompts(arena, settings, was, prompts, error)
+                                         : AKIN_OK;
 }
 
 akin_status ak_sentence_folder_adapt(const ak_sentence_folder *was, const char *to,
-                                     int32_t max_length, const char *prompt, akin_error *error)
+                                     int32_t max_length, ak_prompts prompts, akin_error *error)
 {
     akin_arena *arena;
     AK_TRY(ak_arena_create(&arena, error));
-    akin_status status = adapt(arena, was, to, max_length, prompt, error);
+    akin_status status = adapt(arena, was, to, max_length, prompts, error);
     ak_arena_free(arena);
     return status;
 }

@@ -14,7 +14,7 @@
 typedef struct transformer_options {
     const char *path;
     int64_t max_length;
-    const char *field, *prompt, *prompt_name;
+    const char *field, *prompt, *prompt_name, *query_prompt, *document_prompt;
     bool trainable, train_embeddings, recompute;
     int64_t trainable_layers;
     int64_t lora_rank;
@@ -31,6 +31,10 @@ static const akin_option options[] = {
     {ROW(field, AKIN_OPTION_STRING, NULL, "the member of a JSON record that holds the text")},
     {ROW(prompt, AKIN_OPTION_STRING, NULL, "text put before every text")},
     {ROW(prompt_name, AKIN_OPTION_STRING, NULL, "which of the folder's prompts to use")},
+    {ROW(query_prompt, AKIN_OPTION_STRING, NULL,
+         "text put before every query, in place of the folder's prompt \"query\"")},
+    {ROW(document_prompt, AKIN_OPTION_STRING, NULL,
+         "text put before every document, in place of the folder's \"document\" or \"passage\"")},
     {ROW(trainable, AKIN_OPTION_BOOL, "false",
          "train its weights too; frozen encoders are computed once and cached")},
     {ROW(trainable_layers, AKIN_OPTION_INT, "-1",
@@ -62,7 +66,10 @@ typedef struct dense {
     float *weight, *bias; /* bias NULL: none */
 } dense;
 
-typedef struct transformer {
+typedef struct transformer transformer;
+struct transformer {
+    /* This one with the documents' prompt, all else shared; NULL: one prompt for all. */
+    transformer *document;
     char *path;
     char *cache_folder;
     ak_sentence_folder folder;
@@ -70,16 +77,19 @@ typedef struct transformer {
     ak_transformer_train *train; /* NULL: frozen */
     ak_bert *bert;               /* frozen only, as are the Dense modules */
     dense dense[AK_MAX_DENSE];
-    char *field, *prompt; /* field NULL: the object is the text */
+    char *field, *prompt; /* field NULL: the object is the text; with `document`: of queries */
     int32_t prompt_tokens; /* to leave out of pooling; 0: none */
     int32_t max_length;
     akin_precision precision;
     atomic_llong cut; /* texts longer than max_length */
-} transformer;
+};
 
 static void transformer_free(void *self)
 {
     transformer *t = self;
+    if (t->document)
+        ak_free(t->document->prompt);
+    ak_free(t->document);
     for (int i = 0; i < AK_MAX_DENSE; i++) {
         ak_free(t->dense[i].weight);
         ak_free(t->dense[i].bias);
@@ -198,9 +208,50 @@ static akin_status measure_prompt(transformer *t, akin_error *error)
     return status;
 }
 
+/* Of the options, or else of the folder. */
+static akin_status choose_prompts(ak_prompts *out, const transformer_options *o,
+                                  const transformer *t, const akin_place *place,
+                                  akin_error *error)
+{
+    *out = ak_sentence_folder_prompts(&t->folder);
+    if ((o->prompt || o->prompt_name) && (o->query_prompt || o->document_prompt))
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "\"%s\" is of all texts, and \"%s\" of some: give one or the other",
+                       o->prompt ? "prompt" : "prompt_name",
+                       o->query_prompt ? "query_prompt" : "document_prompt");
+    if (o->prompt || o->prompt_name)
+        out->query = out->document = o->prompt ? o->prompt : t->folder.prompt;
+    if (o->query_prompt)
+        out->query = o->query_prompt;
+    if (o->document_prompt)
+        out->document = o->document_prompt;
+    if (!o->query_prompt && !o->document_prompt && strcmp(out->query, out->document) != 0)
+        ak_note(place->context,
+                "%s: queries begin with \"%s\", documents with \"%s\", as its "
+                "config_sentence_transformers.json says",
+                t->path, out->query, out->document);
+    return AKIN_OK;
+}
+
+static akin_status open_document(transformer *t, const char *prompt, akin_error *error)
+{
+    if (strcmp(t->prompt, prompt) == 0)
+        return AKIN_OK;
+    transformer *d = ak_alloc(sizeof *d);
+    if (!d)
+        return ak_fail_memory(error);
+    memcpy(d, t, sizeof *d);
+    t->document = d;
+    d->prompt_tokens = 0;
+    if (!(d->prompt = ak_strdup(prompt)))
+        return ak_fail_memory(error);
+    return measure_prompt(d, error);
+}
+
 static akin_status open_folder(transformer *t, const transformer_options *o, const char *folder,
                                const akin_place *place, bool trainable, akin_error *error)
 {
+    ak_prompts prompts;
     t->precision = place->precision;
     t->path = ak_path_absolute(folder);
     if (!t->path)
@@ -209,7 +260,8 @@ static akin_status open_folder(transformer *t, const transformer_options *o, con
                           error));
     AK_TRY(ak_copy_option(&t->field, o->field, error));
     AK_TRY(ak_sentence_folder_read(&t->folder, folder, o->prompt_name, error));
-    AK_TRY(ak_copy_option(&t->prompt, o->prompt ? o->prompt : t->folder.prompt, error));
+    AK_TRY(choose_prompts(&prompts, o, t, place, error));
+    AK_TRY(ak_copy_option(&t->prompt, prompts.query, error));
     t->max_length = o->max_length ? (int32_t)o->max_length : t->folder.max_length;
     if (t->max_length < 2 || t->max_length > t->folder.bert.positions)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
@@ -218,7 +270,8 @@ static akin_status open_folder(transformer *t, const transformer_options *o, con
     AK_TRY(load_tokenizer(t, error));
     AK_TRY(measure_prompt(t, error));
     uint64_t seed = place->context ? place->context->seed : 0;
-    return trainable ? load_trainable(t, o, seed, error) : load_frozen(t, error);
+    AK_TRY(trainable ? load_trainable(t, o, seed, error) : load_frozen(t, error));
+    return open_document(t, prompts.document, error);
 }
 
 static akin_status open_transformer(void **self, const transformer_options *o, const char *folder,
@@ -269,15 +322,21 @@ static akin_status transformer_save(const void *self, const char *folder, akin_e
 {
     const transformer *t = self;
     bool changed = tuned(t);
+    ak_prompts prompts = {t->prompt, t->document ? t->document->prompt : t->prompt};
     AK_TRY(ak_sentence_folder_copy(t->path, folder, !changed, error));
     if (t->train)
-        AK_TRY(ak_sentence_folder_adapt(&t->folder, folder, t->max_length, t->prompt, error));
+        AK_TRY(ak_sentence_folder_adapt(&t->folder, folder, t->max_length, prompts, error));
     return changed ? ak_transformer_train_save(t->train, folder, error) : AKIN_OK;
 }
 
 const char *ak_transformer_path(const void *self)
 {
     return ((const transformer *)self)->path;
+}
+
+const char *ak_transformer_prompt(const void *self)
+{
+    return ((const transformer *)self)->prompt;
 }
 
 /* ---- what it is ---- */
@@ -532,6 +591,15 @@ static akin_status transformer_backward(void *self, const akin_pass *pass, const
     return ak_transformer_train_backward(t->train, &own, batch, record, dy, error);
 }
 
+static bool transformer_side(const void *self, bool document, const akin_encoder_class **type,
+                             void **inner)
+{
+    const transformer *t = self;
+    *type = &ak_encoder_transformer;
+    *inner = document ? t->document : (transformer *)t;
+    return t->document != NULL;
+}
+
 static bool transformer_trainable(const void *self)
 {
     return ((const transformer *)self)->train != NULL;
@@ -586,7 +654,7 @@ bool ak_transformer_stem(const void *self, ak_stem *stem)
 static void transformer_notes(const void *self, char *out, size_t size)
 {
     const transformer *t = self;
-    long long cut = atomic_load(&t->cut);
+    long long cut = atomic_load(&t->cut) + (t->document ? atomic_load(&t->document->cut) : 0);
     *out = 0;
     if (cut)
         snprintf(out, size, "%lld text%s longer than %d tokens and cut there", cut,
@@ -612,4 +680,5 @@ const akin_encoder_class ak_encoder_transformer = {
     .parameters = transformer_parameters,
     .trainable = transformer_trainable,
     .notes = transformer_notes,
+    .side = transformer_side,
 };

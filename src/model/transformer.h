@@ -10,6 +10,9 @@ const char *ak_transformer_path(const void *self);
 /* See ak_encoder_token_reader. Prompts are left out. */
 void ak_transformer_token_reader(const void *self, ak_token_reader *reader);
 
+/* What it puts before texts, "": nothing; of an encoder with sides: before queries. */
+const char *ak_transformer_prompt(const void *self);
+
 /* See ak_encoder_stem. */
 bool ak_transformer_stem(const void *self, ak_stem *stem);
 

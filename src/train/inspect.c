@@ -3,6 +3,7 @@
 
 #include "base/safetensors.h"
 #include "model/sentence_folder.h"
+#include "model/transformer.h"
 
 #include <string.h>
 
@@ -29,17 +30,28 @@ static bool add_kind(inspection *i, const char *kind)
 
 /* ---- models ---- */
 
+static bool add_encoder(inspection *i, ak_value *map, const char *name,
+                        const akin_encoder *encoder)
+{
+    ak_value *one = ak_value_add(i->arena, map, name, AK_MAP);
+    const char *prompt = encoder->type == &ak_encoder_transformer && !ak_encoder_has_sides(encoder)
+                             ? ak_transformer_prompt(encoder->self)
+                             : "";
+    return ak_value_add_string(i->arena, one, "type", encoder->type->name) &&
+           ak_value_add_int(i->arena, one, "dim", akin_encoder_dim(encoder)) &&
+           ak_value_add_bool(i->arena, one, "trainable", ak_encoder_trainable(encoder)) &&
+           (!*prompt || ak_value_add_string(i->arena, one, "prompt", prompt)) &&
+           (!ak_encoder_has_sides(encoder) ||
+            (add_encoder(i, one, "query", encoder->towers[AK_QUERY_TOWER]) &&
+             add_encoder(i, one, "document", encoder->towers[AK_DOCUMENT_TOWER])));
+}
+
 static bool add_encoders(inspection *i, const akin_model *model)
 {
     ak_value *map = ak_value_add(i->arena, i->root, "encoders", AK_MAP);
-    for (int e = 0; e < model->encoder_count; e++) {
-        const akin_encoder *encoder = model->encoders[e].encoder;
-        ak_value *one = ak_value_add(i->arena, map, model->encoders[e].name, AK_MAP);
-        if (!ak_value_add_string(i->arena, one, "type", encoder->type->name) ||
-            !ak_value_add_int(i->arena, one, "dim", akin_encoder_dim(encoder)) ||
-            !ak_value_add_bool(i->arena, one, "trainable", ak_encoder_trainable(encoder)))
+    for (int e = 0; e < model->encoder_count; e++)
+        if (!add_encoder(i, map, model->encoders[e].name, model->encoders[e].encoder))
             return false;
-    }
     return map != NULL;
 }
 
