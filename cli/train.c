@@ -217,7 +217,7 @@ static int stopped(const akin_error *error, akin_model *model, const char *outpu
         cli_say("go on with --resume %s", checkpoint);
     else if (error->status == AKIN_ERR_INTERRUPTED && model)
         cli_say("no checkpoint could be written to %s", checkpoint);
-    if (!kept)
+    if (!kept && error->status != AKIN_ERR_EXISTS) /* of another run's */
         remove_checkpoint(checkpoint); /* the folder, made before the first step, if it is empty */
     if (error->status == AKIN_ERR_DIVERGED && model &&
         akin_model_save(model, output, options.force, &saving) == AKIN_OK)

@@ -340,6 +340,24 @@ static void test_what_is_the_users_stays(void **state)
     ak_map_close(&before);
 }
 
+static void test_two_runs_of_one_place(void **state)
+{
+    (void)state;
+    akin_model *model;
+    akin_error error;
+    int lock;
+    plan p = {.lr = 0.05};
+    akin_trainer trainer = trainer_of(2);
+    trainer.checkpoint = test_path("run");
+    assert_ok(ak_make_folders(trainer.checkpoint, told));
+    assert_ok(ak_lock_folder(&lock, trainer.checkpoint, told)); /* as a run does */
+    assert_int_equal(fit(&model, &p, &trainer, NULL, &error), AKIN_ERR_EXISTS);
+    assert_non_null(strstr(error.message, "another run writes its checkpoint there"));
+    ak_unlock(lock);
+    assert_ok(fit(&model, &p, &trainer, NULL, told));
+    akin_model_free(model);
+}
+
 /* ---- when checkpoints are written ---- */
 
 typedef struct watched {
@@ -478,6 +496,7 @@ int main(void)
         TEST(test_resumed_logs),
         TEST(test_copies_are_kept),
         TEST(test_what_is_the_users_stays),
+        TEST(test_two_runs_of_one_place),
         TEST(test_when_checkpoints_are_written),
         TEST(test_resume_of_another_run),
     };

@@ -497,6 +497,17 @@ akin_status ak_lock_shared(int *lock, const char *path, akin_error *error)
     return AKIN_OK;
 }
 
+akin_status ak_lock_folder(int *lock, const char *path, akin_error *error)
+{
+    *lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB) == 0)
+        return AKIN_OK;
+    bool held = errno == EWOULDBLOCK;
+    close(*lock);
+    *lock = -1;
+    return held ? ak_fail(error, AKIN_ERR_EXISTS, "%s is in use", path) : AKIN_OK;
+}
+
 void ak_unlock(int lock)
 {
     if (lock >= 0)

@@ -85,6 +85,8 @@ akin_status ak_lock(int *lock, const char *path, bool wait, akin_error *error);
 /* Waits until nobody holds ak_lock on the file (created), then keeps others from getting it; any
    number may share it. The file's time becomes now. */
 akin_status ak_lock_shared(int *lock, const char *path, akin_error *error);
+/* On a folder, which stays as it is; where folders cannot be locked *lock is -1 and that is no error. */
+akin_status ak_lock_folder(int *lock, const char *path, akin_error *error);
 void ak_unlock(int lock);
 /* The file's modification time becomes now: it was used. What cannot be touched is left alone. */
 void ak_touch(const char *path);

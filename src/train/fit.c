@@ -4,13 +4,24 @@
 #include <math.h>
 #include <string.h>
 
+static akin_status make_checkpoint_folder(akin_training *t, akin_error *error)
+{
+    const char *folder = t->trainer.checkpoint;
+    if (!folder)
+        return AKIN_OK;
+    AK_TRY(ak_make_folders(folder, error));
+    akin_status status = ak_lock_folder(&t->lock, folder, error);
+    return status ? ak_fail(error, status, "%s is in use: another run writes its checkpoint there",
+                            folder)
+                  : AKIN_OK;
+}
+
 /* Where files will be written is known to be good before the first step, not after hours. */
 static akin_status make_places(akin_training *t, akin_error *error)
 {
     if (t->trainer.resume)
         AK_TRY(ak_checkpoint_read(t, error));
-    if (t->trainer.checkpoint)
-        AK_TRY(ak_make_folders(t->trainer.checkpoint, error));
+    AK_TRY(make_checkpoint_folder(t, error));
     return ak_run_log_open(t, error);
 }
 

@@ -415,6 +415,7 @@ akin_status ak_run_open(akin_training *t, akin_context *context, const akin_trai
                          .trainer = akin_trainer_defaults(),
                          .best_epoch = -1,
                          .plateau_best = NAN,
+                         .lock = -1,
                          .started = ak_seconds()};
     t->checkpointed = t->profile.since = t->started;
     if (!train)
@@ -449,6 +450,7 @@ void ak_run_close(akin_training *t)
     akin_loss_free(t->loss);
     akin_model_free(t->model);
     ak_run_log_close(t->log);
+    ak_unlock(t->lock);
     ak_free(t->history.data);
     ak_arena_free(t->arena);
     ak_arena_free(t->run_arena);

@@ -195,6 +195,7 @@ struct akin_training {
     ak_text history;        /* of every epoch, see history.c */
     ak_log_sizes log_sizes; /* at the last checkpoint */
     const char *log_csv;    /* where these logs stand: log.csv's absolute path; NULL: nowhere */
+    int lock;               /* of the checkpoint's folder, -1: none */
     double started, told;   /* seconds: of the run, of the last progress message */
     double checkpointed, checkpoint_cost; /* seconds: of the last checkpoint, what it took */
     ak_hash base;           /* the encoders' space before the first step */
