@@ -30,6 +30,29 @@ static int print_version(void)
     return CLI_DONE;
 }
 
+static int unknown_command(const char *name)
+{
+    char names[256] = "";
+    size_t used = 0;
+    for (int i = 0; cli_commands[i]; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
+                                 i == 0              ? ""
+                                 : cli_commands[i + 1] ? ", "
+                                                     : " and ",
+                                 cli_commands[i]->name);
+    return cli_usage(NULL, "there is no command \"%s\", there are %s", name, names);
+}
+
+/* An option that is none may be a key of the recipe. */
+static int bad_option(const cli_command *command, const char *option, int code)
+{
+    bool recipe = command == &cli_train || command == &cli_tune;
+    return cli_usage(command->name, "%s: %s%s", option, poptStrerror(code),
+                     recipe && code == POPT_ERROR_BADOPT
+                         ? "; what a recipe says is changed by --set, as in --set train.epochs=5"
+                         : "");
+}
+
 /* Is --output standard output, for a command whose output is a file or folder? */
 static bool misses_output(const cli_command *command)
 {
@@ -72,8 +95,7 @@ static int start_command(const cli_command *command, int argc, const char **argv
     poptSetOtherOptionHelp(parser, usage);
     int code = poptGetNextOpt(parser), result;
     if (code < -1) {
-        result = cli_usage(command->name, "%s: %s", poptBadOption(parser, POPT_BADOPTION_NOALIAS),
-                           poptStrerror(code));
+        result = bad_option(command, poptBadOption(parser, POPT_BADOPTION_NOALIAS), code);
     } else if (help) {
         printf("%s\n\n", command->summary);
         poptPrintHelp(parser, stdout, 0);
@@ -118,5 +140,5 @@ int main(int argc, const char **argv)
             int result = start_command(cli_commands[i], argc - 1, argv + 1);
             return fflush(stdout) == 0 ? result : (perror("akin: standard output"), CLI_FAILED);
         }
-    return cli_usage(NULL, "there is no command \"%s\"", name);
+    return unknown_command(name);
 }

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct {
     char *field, *show, *model, *precision;
@@ -179,6 +180,15 @@ static akin_status check_space(const akin_index *index, const akin_model *model,
     return AKIN_ERR_MISMATCH;
 }
 
+static bool is_corpus(const char *path)
+{
+    static const char *const suffixes[] = {".jsonl", ".csv", ".tsv", ".txt", ".gz"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        if (cli_has_suffix(path, suffixes[i]))
+            return true;
+    return false;
+}
+
 static int search_index(akin_context *context, const char **arguments, int count,
                         akin_precision precision)
 {
@@ -187,6 +197,8 @@ static int search_index(akin_context *context, const char **arguments, int count
     space s = {0};
     if (count < 2)
         return cli_usage("search", "an index wants at least one query");
+    if (is_corpus(arguments[1]) && access(arguments[1], F_OK) == 0)
+        cli_say("%s is taken for a query: an index has its corpus", arguments[1]);
     akin_status status = akin_index_open(&s.index, arguments[0], &error);
     const char *path = options.model ? options.model : s.index ? akin_index_model(s.index) : NULL;
     if (!status && !path)
@@ -202,15 +214,6 @@ static int search_index(akin_context *context, const char **arguments, int count
     free_space(&s);
     akin_model_free(model);
     return status ? cli_fail(&error) : CLI_DONE;
-}
-
-static bool is_corpus(const char *path)
-{
-    static const char *const suffixes[] = {".jsonl", ".csv", ".tsv", ".txt", ".gz"};
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
-        if (cli_has_suffix(path, suffixes[i]))
-            return true;
-    return false;
 }
 
 static int run(akin_context *context, const char **arguments, int count)

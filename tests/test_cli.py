@@ -626,6 +626,21 @@ def an_interrupted_run_goes_on_as_if_never_stopped():
 
 
 @case
+def a_newcomers_mistakes_say_what_to_do():
+    os.mkdir("folder")
+    for words, status, says in (
+            (("trian", "pairs.jsonl"), 2, "there are train, tune, "),
+            (("train", "pairs.jsonl", "--epochs", "3"), 2, "--set train.epochs=5"),
+            (("train", "pairs.jsonl", "--encoder", "pairs.jsonl", "-o", "x"), 1, "is a file, expected"),
+            (("encode", "tiny", "folder"), 1, "folder: is a folder"),
+            (("index", "tiny", "pairs.jsonl", "-o", "x"), 1, '"field" names the one'),
+            (("evaluate", "tiny", "--data", "pairs.jsonl", "--samples", "beir"), 1, "is a folder, of")):
+        akin(*words, status=status, says=says)
+    akin("index", "tiny", "pairs.jsonl", "--field", "b", "-o", "mistaken.akin")
+    akin("search", "mistaken.akin", "pairs.jsonl", "red cat", says="is taken for a query")
+
+
+@case
 def standard_output_is_for_vectors():
     for words in (("report", "first", "--data", "pairs.jsonl"), ("train", "pairs.jsonl"),
                   ("index", "tiny", "pairs.jsonl"), ("mine", "tiny", "pairs.jsonl")):

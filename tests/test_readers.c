@@ -266,6 +266,7 @@ static const bad_case bad_cases[] = {
      "are these pairs (samples: pairs)?", AKIN_GROUPS},
     {"a csv of groups read as pairs", "f.csv", "text,group\nx,1\n", AKIN_ERR_FORMAT, 1,
      "no column \"a\"; the header has \"text\", \"group\": are these groups (samples: groups)?"},
+    {"gzip by another name", "f.jsonl", "\x1f\x8b\x08", AKIN_ERR_FORMAT, 0, "its name must end in .gz"},
     {"fasttext without a label", "f.txt", "__label__1 x\n\ny\n", AKIN_ERR_FORMAT, 3,
      "expected a line of __label__NAME and a text", AKIN_GROUPS},
     {"fasttext, empty label", "f.txt", "__label__ x\n", AKIN_ERR_FORMAT, 1, "__label__NAME",

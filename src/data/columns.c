@@ -54,7 +54,7 @@ static akin_status no_column(ak_source *source, const char *name, akin_error *er
                             "no column \"%s\"%s%s%s; %s %s%s", name,
                             near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "",
                             source->header ? "the header has" : "the first line has the columns",
-                            columns.data, ak_source_other_kind(source->kind, source->column));
+                            columns.data, ak_source_advice(source, source->column));
     ak_free(columns.data);
     return status;
 }

@@ -119,11 +119,13 @@ static bool has_name(const char *const *names, const char *name)
     return *names != NULL;
 }
 
-const char *ak_source_other_kind(akin_sample_kind kind, const char *const *names)
+const char *ak_source_advice(const ak_source *source, const char *const *names)
 {
-    if (kind == AKIN_PAIRS && has_name(names, "group"))
+    if (source->plain)
+        return ": \"field\" names the one that holds the text";
+    if (source->kind == AKIN_PAIRS && has_name(names, "group"))
         return ": are these groups (samples: groups)?";
-    if (kind == AKIN_GROUPS && has_name(names, "a") && has_name(names, "b"))
+    if (source->kind == AKIN_GROUPS && has_name(names, "a") && has_name(names, "b"))
         return ": are these pairs (samples: pairs)?";
     return "";
 }
@@ -349,6 +351,8 @@ static akin_status choose_format(const ak_reader **out, const char *path, akin_e
     *out = ak_source_format(path);
     if (*out)
         return AKIN_OK;
+    if (ak_path_what(path) == AK_PATH_FOLDER)
+        return ak_fail_at(error, AKIN_ERR_UNSUPPORTED, path, 0, "is a folder, expected a file");
     return ak_fail_at(error, AKIN_ERR_UNSUPPORTED, path, 0,
                       "the name must end in .jsonl, .csv, .tsv or .txt (or one of them and .gz) to "
                       "tell the format");
@@ -474,6 +478,7 @@ akin_status ak_source_begin(ak_source **out, const char *path, const ak_reader *
 static akin_status fill_plain(ak_source *source, const ak_reader *format,
                               const char *const names[AK_FIELDS], akin_error *error)
 {
+    source->plain = true;
     source->format = format;
     if (!format)
         AK_TRY(choose_format(&source->format, source->path, error));

@@ -15,6 +15,7 @@ typedef struct ak_source {
     const char *path; /* as the user gave it */
     const ak_reader *format;
     akin_sample_kind kind;
+    bool plain;        /* no data set: objects without labels */
     akin_arena *arena; /* lives as long as the source */
 
     const char *name[AK_FIELDS]; /* of the member or column; NULL: this kind has no such field */
@@ -79,8 +80,9 @@ akin_status ak_source_sample(ak_source *source, int64_t index, akin_arena *arena
                              akin_sample *sample, akin_error *error);
 /* Is it no record: a line of nothing? */
 bool ak_source_blank(const ak_reader *format, const char *text, const char *end);
-/* What to say when a field is missing and the names are those of the other kind; else "". */
-const char *ak_source_other_kind(akin_sample_kind kind, const char *const *names);
+/* What may be meant when a field is missing and the record has these names: the other kind of samples,
+   another field; "" where nothing is known. */
+const char *ak_source_advice(const ak_source *source, const char *const *names);
 void ak_source_free(ak_source *source);
 /* A value as an object's bytes; an absent one is an error that says what there is. */
 akin_status ak_source_object(ak_source *source, int64_t index, int field, const ak_value *value,

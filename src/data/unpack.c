@@ -3,6 +3,8 @@
    old copy; without a cache folder it lies in a temporary folder, removed once it is mapped. */
 #include "data/source.h"
 
+#include <string.h>
+
 static akin_status open_cached(ak_map *out, const char *path, const char *cache_folder,
                                akin_error *error)
 {
@@ -41,11 +43,20 @@ static akin_status open_temporary(ak_map *out, const char *path, akin_error *err
     return status;
 }
 
+static akin_status open_plain(ak_map *out, const char *path, akin_error *error)
+{
+    AK_TRY(ak_map_open(out, path, error));
+    if (out->size < 2 || memcmp(out->data, "\x1f\x8b", 2) != 0)
+        return AKIN_OK;
+    ak_map_close(out);
+    return ak_fail_at(error, AKIN_ERR_FORMAT, path, 0, "is gzip: its name must end in .gz");
+}
+
 akin_status ak_unpack_open(ak_map *out, const char *path, const char *cache_folder,
                            akin_error *error)
 {
     if (!ak_path_has_suffix(path, ".gz"))
-        return ak_map_open(out, path, error);
+        return open_plain(out, path, error);
     if (!cache_folder)
         return open_temporary(out, path, error);
     akin_status status = open_cached(out, path, cache_folder, error);

@@ -206,6 +206,10 @@ static akin_status open_folder(beir *b, const akin_model *model, const char *fol
 {
     static const char *const query_fields[] = {"text", NULL};
     static const char *const document_fields[] = {"title", "text", NULL};
+    if (ak_path_what(folder) != AK_PATH_FOLDER)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "%s: BEIR data is a folder, of corpus.jsonl, queries.jsonl and qrels/test.tsv",
+                       folder);
     AK_TRY(open_part(&b->queries, &b->query_names, folder, "queries.jsonl", query_fields,
                      model->context, error));
     AK_TRY(open_part(&b->documents, &b->document_names, folder, "corpus.jsonl", document_fields,

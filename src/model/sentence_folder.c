@@ -250,7 +250,11 @@ static akin_status read_all(ak_sentence_folder *out, akin_arena *arena, const ch
 {
     const ak_value *modules, *config;
     if (ak_path_what(folder) != AK_PATH_FOLDER)
-        return ak_fail(error, AKIN_ERR_IO, "%s: there is no such folder", folder);
+        return ak_fail(error, AKIN_ERR_IO,
+                       ak_path_what(folder) == AK_PATH_FILE
+                           ? "%s: is a file, expected the folder of an encoder"
+                           : "%s: there is no such folder",
+                       folder);
     AK_TRY(read_json(&modules, arena, folder, "modules.json", false, error));
     if (modules && (modules->kind != AK_LIST || !modules->first))
         return ak_fail(error, AKIN_ERR_FORMAT, "%s/modules.json: expected a list of modules",

@@ -56,7 +56,11 @@ static akin_status read_folder(ak_static_folder *out, akin_arena *arena, const c
 {
     ak_value *modules, *config;
     if (ak_path_what(folder) != AK_PATH_FOLDER)
-        return ak_fail(error, AKIN_ERR_IO, "%s: there is no such folder", folder);
+        return ak_fail(error, AKIN_ERR_IO,
+                       ak_path_what(folder) == AK_PATH_FILE
+                           ? "%s: is a file, expected the folder of an encoder"
+                           : "%s: there is no such folder",
+                       folder);
     AK_TRY(read_json(&modules, arena, folder, "modules.json", error));
     if (modules)
         return read_modules(out, modules, folder, error);
