@@ -4,6 +4,7 @@
 #include "bert_scene.h"
 
 #include "data/bert_golden.h"
+#include "model/bert_internal.h"
 #include "model/model.h"
 #include "train/train.h"
 
@@ -27,6 +28,8 @@ static const family families[] = {
     {"distilbert", AK_DISTILBERT, distilbert_vectors, distilbert_gradients,
      COUNT(distilbert_gradients), distilbert_losses, "transformer.layer.0.attention.q_lin",
      "transformer.layer.0.attention.v_lin"},
+    {"mpnet", AK_MPNET, mpnet_vectors, mpnet_gradients, COUNT(mpnet_gradients), mpnet_losses,
+     "encoder.layer.0.attention.attn.q", "encoder.layer.0.attention.attn.v"},
 };
 enum { FAMILIES = COUNT(families) };
 
@@ -148,6 +151,27 @@ static void test_ten_steps(void **state)
         ten_steps(f, loss);
     akin_loss_free(loss);
     akin_context_free(context);
+}
+
+/* What MPNetEncoder.relative_position_bucket of transformers gives: the first distance of each. */
+static void test_buckets(void **state)
+{
+    (void)state;
+    enum { MOST = 600 };
+    static const struct {
+        int distance, bucket;
+    } begins[] = {{-MOST, 15}, {-90, 14}, {-63, 13}, {-45, 12}, {-31, 11}, {-22, 10}, {-15, 9},
+                  {-11, 8},    {-7, 7},   {-6, 6},   {-5, 5},   {-4, 4},   {-3, 3},   {-2, 2},
+                  {-1, 1},     {0, 0},    {1, 17},   {2, 18},   {3, 19},   {4, 20},   {5, 21},
+                  {6, 22},     {7, 23},   {8, 24},   {12, 25},  {16, 26},  {23, 27},  {32, 28},
+                  {46, 29},    {64, 30},  {91, 31}};
+    int32_t buckets[2 * MOST + 1];
+    size_t at = 0;
+    ak_bert_buckets(MOST + 1, buckets);
+    for (int distance = -MOST; distance <= MOST; distance++) {
+        at += at + 1 < COUNT(begins) && begins[at + 1].distance == distance;
+        assert_int_equal(buckets[distance + MOST], begins[at].bucket);
+    }
 }
 
 /* ---- promises ---- */
@@ -289,7 +313,7 @@ static void test_configs(void **state)
     } cases[] = {
         {"{\"model_type\": \"t5\"}", AKIN_ERR_UNSUPPORTED,
          "other/config.json: model_type \"t5\" is not read, expected one of bert, roberta, "
-         "xlm-roberta, camembert, distilbert"},
+         "xlm-roberta, camembert, distilbert, mpnet"},
         {"{\"model_type\": \"distilbert\", \"vocab_size\": 71, \"hidden_size\": 32}",
          AKIN_ERR_FORMAT, "other/config.json: \"dim\" must be a positive number, found 0"},
         {"{\"model_type\": \"distilbert\", \"vocab_size\": 71, \"dim\": 32, \"hidden_dim\": 48,"
@@ -308,7 +332,8 @@ static void test_configs(void **state)
 static void test_another_architecture(void **state)
 {
     (void)state;
-    static const char *const names[] = {[AK_BERT] = "BERT", [AK_DISTILBERT] = "DistilBERT"};
+    static const char *const names[] = {
+        [AK_BERT] = "BERT", [AK_DISTILBERT] = "DistilBERT", [AK_MPNET] = "MPNet"};
     for (int i = 0; i < FAMILIES; i++)
         for (int j = 0; j < FAMILIES; j++) {
             char expected[128];
@@ -356,13 +381,13 @@ static void write_changed(const char *file, const char *name, int change)
 static void test_damaged_checkpoints(void **state)
 {
     (void)state;
-    const char *file = scratch_path("changed.safetensors");
     for (const family *f = families; f < families + FAMILIES; f++)
         for (int change = 0; change < 3; change++) {
             scene s;
             char name[96];
             akin_error error = {0};
             choose(f);
+            const char *file = scratch_path("changed.safetensors");
             snprintf(name, sizeof name, "%s.weight", f->values);
             write_changed(file, name, change);
             ak_bert_config config = tiny_config(AK_GELU);
@@ -410,6 +435,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_ten_steps),
+        cmocka_unit_test(test_buckets),
         cmocka_unit_test(test_differences),
         cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_stems),

@@ -185,7 +185,7 @@ static void check_attention(int64_t tokens, int64_t dim, bool biased)
     int64_t ld = 3 * dim + 5, ldo = dim + 3;
     float *qkv = numbers(1, tokens * ld), *y = numbers(2, tokens * ldo),
           *z = numbers(2, tokens * ldo);
-    float *bias = biased ? numbers(3, tokens * tokens) : NULL;
+    float *biases = numbers(3, 2 * tokens - 1), *bias = biased ? biases + tokens - 1 : NULL;
     float *scratch = ak_alloc((size_t)ak_attention_scratch(tokens, dim) * sizeof *scratch);
     float scale = 3 / sqrtf((float)dim);
     ak_attention(qkv, qkv + dim, qkv + 2 * dim, ld, tokens, dim, scale, bias, y, ldo, scratch);
@@ -194,7 +194,7 @@ static void check_attention(int64_t tokens, int64_t dim, bool biased)
     ak_free(qkv);
     ak_free(y);
     ak_free(z);
-    ak_free(bias);
+    ak_free(biases);
     ak_free(scratch);
 }
 
@@ -206,6 +206,64 @@ static void test_attention(void **state)
         for (int64_t tokens = 1; tokens <= 520; tokens += tokens < 70 ? 1 : 149)
             check_attention(tokens, dims[d], tokens & 1);
     check_attention(1500, 32, false);
+}
+
+enum { QKV = 3, MOST_TOKENS = 140, MOST_DIM = 64 };
+
+/* The forward pass that is trained, and its gradients; kinds: bit 0 positions, bit 1 dropout. */
+static void check_attention_backward(int64_t tokens, int64_t dim, int kinds)
+{
+    static float dqkv[2][MOST_TOKENS * QKV * MOST_DIM], dposition[2][2 * MOST_TOKENS];
+    static float out[MOST_TOKENS * MOST_DIM], lse[MOST_TOKENS];
+    static uint64_t bits[MOST_TOKENS];
+    int64_t ld = QKV * dim, size = ak_attention_scratch(tokens, dim);
+    int64_t backward = ak_attention_backward_scratch(tokens, dim);
+    float *qkv = numbers(1, tokens * ld), *dout = numbers(2, tokens * dim);
+    float *positions = numbers(3, 2 * tokens - 1);
+    float *scratch = ak_alloc((size_t)(size > backward ? size : backward) * sizeof *scratch);
+    const ak_drop drop = {.bits = bits, .threshold = 1u << 30, .scale = 4.0f / 3};
+    for (int64_t i = 0; i < tokens; i++)
+        bits[i] = ak_random(9, 0, (uint64_t)i);
+    ak_attention_gradient a = {.q = qkv,
+                               .k = qkv + dim,
+                               .v = qkv + 2 * dim,
+                               .ld = ld,
+                               .out = out,
+                               .dout = dout,
+                               .ldo = dim,
+                               .lse = lse,
+                               .tokens = tokens,
+                               .head_dim = dim,
+                               .scale = 2 / sqrtf((float)dim),
+                               .position = kinds & 1 ? positions + tokens - 1 : NULL,
+                               .drop = kinds & 2 ? &drop : NULL,
+                               .ldg = ld};
+    ak_attention_train(a.q, a.k, a.v, ld, tokens, dim, a.scale, a.position, a.drop, out, dim, lse,
+                       scratch);
+    memset(dposition, 0, sizeof dposition);
+    for (int side = 0; side < 2; side++) {
+        a.dq = dqkv[side];
+        a.dk = a.dq + dim;
+        a.dv = a.dk + dim;
+        a.dposition = kinds & 1 ? dposition[side] + tokens - 1 : NULL;
+        side ? ak_ref_attention_backward(&a) : ak_attention_backward(&a, scratch);
+    }
+    check_near(dqkv[0], dqkv[1], tokens * ld, 2e-5);
+    check_near(dposition[0], dposition[1], 2 * tokens - 1, 2e-5);
+    ak_free(qkv);
+    ak_free(dout);
+    ak_free(positions);
+    ak_free(scratch);
+}
+
+static void test_attention_backward(void **state)
+{
+    (void)state;
+    static const int64_t lengths[] = {1, 2, 13, 14, 15, 31, 32, 33, 65, 140}, dims[] = {1, 20, 32, 64};
+    for (int kinds = 0; kinds < 4; kinds++)
+        for (int l = 0; l < 10; l++)
+            for (int d = 0; d < 4; d++)
+                check_attention_backward(lengths[l], dims[d], kinds);
 }
 
 static void test_layer_norm(void **state)
@@ -371,7 +429,8 @@ int main(void)
         cmocka_unit_test(test_gemm_shapes), cmocka_unit_test(test_gemm_blocks),
         cmocka_unit_test(test_gemm_bits),   cmocka_unit_test(test_portable_tiles),
         cmocka_unit_test(test_packed),      cmocka_unit_test(test_packed_without_memory),
-        cmocka_unit_test(test_attention),   cmocka_unit_test(test_layer_norm),
+        cmocka_unit_test(test_attention),   cmocka_unit_test(test_attention_backward),
+        cmocka_unit_test(test_layer_norm),
         cmocka_unit_test(test_softmax),     cmocka_unit_test(test_reductions),
         cmocka_unit_test(test_exp),         cmocka_unit_test(test_activations),
         cmocka_unit_test(test_bf16),        cmocka_unit_test(test_rows),

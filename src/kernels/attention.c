@@ -20,7 +20,7 @@ int64_t ak_attention_scratch(int64_t tokens, int64_t head_dim)
 
 /* Scores (rows of `width`, a multiple of 16) become weights, exp(score - largest), 0 past `tokens`;
    factors[i] is one over the sum of row i's; lse[i] (unless NULL) scale times the largest score.
-   The rows of the output, being shorter, take it. */
+   The rows of the output, being shorter, take it. position: the first row's. */
 AK_KERNEL static void weigh_scores(float *scores, int64_t rows, int64_t tokens, int64_t width,
                                    float scale, const float *position, float *factors, float *lse)
 {
@@ -32,7 +32,7 @@ AK_KERNEL static void weigh_scores(float *scores, int64_t rows, int64_t tokens, 
             scores[j] = -INFINITY;
         if (position)
             for (int64_t j = 0; j < tokens; j++)
-                scores[j] += position[i * tokens + j] / scale;
+                scores[j] += position[j - i] / scale;
         for (int64_t j = 0; j < width; j += 16)
             for (int l = 0; l < 16; l++)
                 lanes[l] = scores[j + l] > lanes[l] ? scores[j + l] : lanes[l];
@@ -134,7 +134,7 @@ static void attend_tile(const attention *a, const ak_tile_kernel *kernel, int64_
     float factors[AK_TILE_ROWS], *out = a->out + i * a->ldo;
     ak_tiles_of_panels(kernel, a->q + i * a->ld, a->ld, rows, a->head_dim, keys, width, scores);
     weigh_scores(scores, rows, a->tokens, width, a->scale,
-                 a->position ? a->position + i * a->tokens : NULL, factors,
+                 a->position ? a->position - i : NULL, factors,
                  a->lse ? a->lse + i : NULL);
     if (a->lse) {
         ak_drop drop = a->drop ? *a->drop : (ak_drop){0};
@@ -179,8 +179,8 @@ void ak_attention(const float *q, const float *k, const float *v, int64_t ld, in
 }
 
 void ak_attention_train(const float *q, const float *k, const float *v, int64_t ld, int64_t tokens,
-                        int64_t head_dim, float scale, const ak_drop *drop, float *out, int64_t ldo,
-                        float *lse, float *scratch)
+                        int64_t head_dim, float scale, const float *position, const ak_drop *drop,
+                        float *out, int64_t ldo, float *lse, float *scratch)
 {
     const attention a = {.q = q,
                          .k = k,
@@ -189,6 +189,7 @@ void ak_attention_train(const float *q, const float *k, const float *v, int64_t 
                          .tokens = tokens,
                          .head_dim = head_dim,
                          .scale = scale,
+                         .position = position,
                          .drop = drop,
                          .out = out,
                          .ldo = ldo,

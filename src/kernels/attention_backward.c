@@ -87,6 +87,28 @@ AK_KERNEL static void dropped_slopes_of_tile(const ak_attention_gradient *a, con
     }
 }
 
+/* Rows of scores, first key `first`, before they become weights. */
+AK_KERNEL static void add_positions(const ak_attention_gradient *a, float *scores, int64_t first,
+                                    int64_t rows, int64_t width)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        const float *position = a->position + first + r;
+        for (int64_t i = 0; i < a->tokens; i++)
+            scores[r * width + i] += position[-i] / a->scale;
+    }
+}
+
+/* A position's gradient is that of the scores it was added to: a diagonal of dS^T. */
+AK_KERNEL static void add_diagonals(const ak_attention_gradient *a, const float *slopes,
+                                    int64_t first, int64_t rows, int64_t width)
+{
+    for (int64_t r = 0; r < rows; r++) {
+        float *dposition = a->dposition + first + r;
+        for (int64_t i = 0; i < a->tokens; i++)
+            dposition[-i] += slopes[r * width + i] / a->scale;
+    }
+}
+
 static void prepare(const ak_attention_gradient *a, const buffers *b, int64_t width)
 {
     ak_pack_transposed(a->q, a->ld, a->tokens, a->head_dim, b->queries);
@@ -110,10 +132,14 @@ static void key_tile(const ak_attention_gradient *a, const buffers *b, const ak_
                        b->weights);
     ak_tiles_of_panels(kernel, a->v + first * a->ld, a->ld, rows, a->head_dim, b->outputs, width,
                        slopes);
+    if (a->position)
+        add_positions(a, b->weights, first, rows, width);
     if (a->drop)
         dropped_slopes_of_tile(a, b, first, rows, width);
     else
         slopes_of_tile(a, b, first, rows, width);
+    if (a->dposition)
+        add_diagonals(a, slopes, first, rows, width);
     ak_tiles_of_columns(kernel, b->weights, width, rows, a->tokens, a->dout, a->ldo, a->head_dim,
                         b->rest_dout, a->dv + first * a->ldg, a->ldg);
     ak_tiles_of_columns(kernel, slopes, width, rows, a->tokens, a->q, a->ld, a->head_dim, b->rest_q,

@@ -71,8 +71,9 @@ void ak_bf16_to(const uint16_t *x, float *y, int64_t n);
 int64_t ak_attention_scratch(int64_t tokens, int64_t head_dim);
 
 /* One sequence and one head: out = softmax(scale q k^T + position) v, scale > 0. q, k, v: tokens x
-   head_dim at stride ld (columns of one projection, say), out at stride ldo. position: tokens x
-   tokens (relative position biases) or NULL. scratch: 64-byte aligned. */
+   head_dim at stride ld (columns of one projection, say), out at stride ldo. position[j - i] is
+   added to the score of query i and key j, so it points to the middle of 2 tokens - 1 numbers;
+   NULL: nothing is. scratch: 64-byte aligned. */
 void ak_attention(const float *q, const float *k, const float *v, int64_t ld, int64_t tokens,
                   int64_t head_dim, float scale, const float *position, float *out, int64_t ldo,
                   float *scratch);
@@ -88,8 +89,8 @@ typedef struct ak_drop {
 /* The same while training. drop NULL: nothing is dropped. lse: tokens floats, the logarithm of each
    query's sum of exponentials, which backward reads. */
 void ak_attention_train(const float *q, const float *k, const float *v, int64_t ld, int64_t tokens,
-                        int64_t head_dim, float scale, const ak_drop *drop, float *out,
-                        int64_t ldo, float *lse, float *scratch);
+                        int64_t head_dim, float scale, const float *position, const ak_drop *drop,
+                        float *out, int64_t ldo, float *lse, float *scratch);
 
 /* attention_backward.c: gradients of q, k, v (written, stride ldg) from that of out. */
 typedef struct ak_attention_gradient {
@@ -100,9 +101,11 @@ typedef struct ak_attention_gradient {
     const float *lse;
     int64_t tokens, head_dim;
     float scale;
+    const float *position; /* as in the forward pass */
     const ak_drop *drop;
     float *dq, *dk, *dv;
     int64_t ldg;
+    float *dposition; /* added to, position's layout; NULL: not wanted */
 } ak_attention_gradient;
 int64_t ak_attention_backward_scratch(int64_t tokens, int64_t head_dim); /* floats */
 void ak_attention_backward(const ak_attention_gradient *a, float *scratch);

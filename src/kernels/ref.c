@@ -1,6 +1,8 @@
 /* See ref.h. */
 #include "kernels/ref.h"
 
+#include "kernels/drop.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -48,7 +50,7 @@ void ak_ref_attention(const float *q, const float *k, const float *v, int64_t ld
         for (int pass = 0; pass < 2; pass++)
             for (int64_t j = 0; j < tokens; j++) {
                 double score = (double)scale * ak_ref_dot(q + i * ld, k + j * ld, head_dim);
-                score += position ? (double)position[i * tokens + j] : 0;
+                score += position ? (double)position[j - i] : 0;
                 if (pass == 0) {
                     largest = score > largest ? score : largest;
                     continue;
@@ -60,6 +62,56 @@ void ak_ref_attention(const float *q, const float *k, const float *v, int64_t ld
             }
         for (int64_t c = 0; c < head_dim; c++)
             out[i * ldo + c] = (float)(value[c] / sum);
+    }
+}
+
+static double score(const ak_attention_gradient *a, int64_t i, int64_t j)
+{
+    double product = ak_ref_dot(a->q + i * a->ld, a->k + j * a->ld, a->head_dim);
+    return (double)a->scale * product + (a->position ? (double)a->position[j - i] : 0);
+}
+
+/* What dropout multiplies the weight of query i and key j by. */
+static double kept(const ak_drop *drop, int64_t i, int64_t j)
+{
+    if (!drop)
+        return 1;
+    uint32_t hash = ak_drop_hash((uint32_t)j, (uint32_t)drop->bits[i], drop->bits[i] >> 32);
+    return hash >= drop->threshold ? (double)drop->scale : 0;
+}
+
+/* The gradients that query i and key j share; weight: theirs, delta: see attention_backward.c. */
+static void add_gradients(const ak_attention_gradient *a, int64_t i, int64_t j, double weight,
+                          double delta)
+{
+    const float *dout = a->dout + i * a->ldo, *q = a->q + i * a->ld, *k = a->k + j * a->ld;
+    double keep = kept(a->drop, i, j);
+    double slope = weight * (keep * ak_ref_dot(dout, a->v + j * a->ld, a->head_dim) - delta);
+    for (int64_t c = 0; c < a->head_dim; c++) {
+        a->dv[j * a->ldg + c] += (float)(weight * keep * (double)dout[c]);
+        a->dq[i * a->ldg + c] += (float)(slope * (double)a->scale * (double)k[c]);
+        a->dk[j * a->ldg + c] += (float)(slope * (double)a->scale * (double)q[c]);
+    }
+    if (a->dposition)
+        a->dposition[j - i] += (float)slope;
+}
+
+void ak_ref_attention_backward(const ak_attention_gradient *a)
+{
+    for (int64_t i = 0; i < a->tokens; i++)
+        for (int64_t c = 0; c < a->head_dim; c++)
+            a->dq[i * a->ldg + c] = a->dk[i * a->ldg + c] = a->dv[i * a->ldg + c] = 0;
+    for (int64_t i = 0; i < a->tokens; i++) {
+        double largest = -INFINITY, sum = 0, delta = 0;
+        for (int64_t j = 0; j < a->tokens; j++)
+            largest = fmax(largest, score(a, i, j));
+        for (int64_t j = 0; j < a->tokens; j++)
+            sum += exp(score(a, i, j) - largest);
+        for (int64_t j = 0; j < a->tokens; j++)
+            delta += exp(score(a, i, j) - largest) / sum * kept(a->drop, i, j) *
+                     ak_ref_dot(a->dout + i * a->ldo, a->v + j * a->ld, a->head_dim);
+        for (int64_t j = 0; j < a->tokens; j++)
+            add_gradients(a, i, j, exp(score(a, i, j) - largest) / sum, delta);
     }
 }
 

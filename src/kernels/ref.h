@@ -11,6 +11,8 @@ void ak_ref_gemm(akin_precision precision, ak_transpose ta, ak_transpose tb, int
 void ak_ref_attention(const float *q, const float *k, const float *v, int64_t ld, int64_t tokens,
                       int64_t head_dim, float scale, const float *position, float *out,
                       int64_t ldo);
+/* out and lse of `a` are not read: it knows them from the rest. */
+void ak_ref_attention_backward(const ak_attention_gradient *a);
 void ak_ref_layer_norm(const float *x, const float *residual, const float *gain, const float *shift,
                        float eps, int64_t n, int64_t d, float *y);
 void ak_ref_softmax_row(const float *x, int64_t d, float *y);

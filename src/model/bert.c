@@ -64,6 +64,23 @@ static akin_status load_layer(ak_bert *bert, int number, loader *l, akin_error *
     return find_norm(&layer->down_norm, &l->from, ak_bert_number(number, DOWN_GAIN), error);
 }
 
+/* The table of distances as attention reads it, for texts of any length. */
+static akin_status load_distances(ak_bert *bert, const ak_bert_source *from, akin_error *error)
+{
+    const float *table;
+    int64_t n = bert->config.positions, count = 2 * n - 1;
+    AK_TRY(find_table(&table, from, DISTANCES, error));
+    if (!table)
+        return AKIN_OK;
+    int32_t *buckets = ak_arena_new(bert->arena, int32_t, count);
+    bert->distances = ak_arena_new(bert->arena, float, bert->config.heads * count);
+    if (!buckets || !bert->distances)
+        return ak_fail_memory(error);
+    ak_bert_buckets(n, buckets);
+    ak_bert_spread_buckets(table, buckets, count, bert->config.heads, bert->distances);
+    return AKIN_OK;
+}
+
 static akin_status load_embeddings(ak_bert *bert, const ak_bert_source *from, akin_error *error)
 {
     AK_TRY(find_table(&bert->words, from, WORDS, error));
@@ -87,6 +104,7 @@ static akin_status load(ak_bert *bert, const ak_safetensors *weights, akin_error
     loader l = {0};
     AK_TRY(ak_bert_source_open(&l.from, &bert->config, weights, bert->arena, error));
     AK_TRY(load_embeddings(bert, &l.from, error));
+    AK_TRY(load_distances(bert, &l.from, error));
     int64_t d = bert->config.hidden, wide = bert->config.intermediate;
     size_t square = ak_packed_size(d, d, bert->precision);
     size_t size = 4 * square + ak_packed_size(wide, d, bert->precision) +

@@ -11,7 +11,10 @@
 typedef enum ak_architecture {
     AK_BERT, /* and RoBERTa, which has the same parts */
     AK_DISTILBERT,
+    AK_MPNET,
 } ak_architecture;
+
+#define AK_BUCKETS 32 /* of distances of tokens (MPNet) */
 
 typedef struct ak_bert_config {
     ak_architecture architecture;

@@ -74,6 +74,7 @@ static const model_type model_types[] = {
     {"xlm-roberta", AK_BERT, &keys_of_bert, true},
     {"camembert", AK_BERT, &keys_of_bert, true},
     {"distilbert", AK_DISTILBERT, &keys_of_distilbert, false},
+    {"mpnet", AK_MPNET, &keys_of_bert, true},
 };
 #define MODEL_TYPES (sizeof model_types / sizeof *model_types)
 

@@ -205,10 +205,11 @@ static void attend(const team *m)
     int64_t work = m->chunk.count * c->heads;
     meet(m);
     for (int64_t i = work * m->part / m->parts; i < work * (m->part + 1) / m->parts; i++) {
-        int64_t text = i / c->heads, column = i % c->heads * dim, row = start[text] - start[0];
-        const float *q = m->b.qkv + row * stride + column;
-        ak_attention(q, q + d, q + 2 * d, stride, start[text + 1] - start[text], dim, scale, NULL,
-                     m->b.mixed + row * d + column, d, scratch);
+        int64_t text = i / c->heads, head = i % c->heads, row = start[text] - start[0];
+        const float *q = m->b.qkv + row * stride + head * dim;
+        ak_attention(q, q + d, q + 2 * d, stride, start[text + 1] - start[text], dim, scale,
+                     ak_bert_head_positions(m->bert->distances, c, head),
+                     m->b.mixed + row * d + head * dim, d, scratch);
     }
     meet(m);
 }

@@ -10,6 +10,7 @@ typedef enum module {
     PLACE_TABLE,
     TYPE_TABLE,
     EMBED_NORM,
+    DISTANCE_TABLE,
     QUERIES,
     KEYS,
     VALUES,
@@ -21,7 +22,16 @@ typedef enum module {
     MODULES
 } module;
 
-typedef enum extent { ONE, HIDDEN, INTERMEDIATE, VOCABULARY, POSITIONS, KINDS } extent;
+typedef enum extent {
+    ONE,
+    HIDDEN,
+    INTERMEDIATE,
+    VOCABULARY,
+    POSITIONS,
+    KINDS,
+    BUCKETS,
+    HEADS
+} extent;
 
 typedef struct tensor_part {
     module module;
@@ -35,6 +45,7 @@ static const tensor_part tables[TABLE_TENSORS] = {
     [TYPES] = {TYPE_TABLE, "weight", KINDS, HIDDEN},
     [EMBED_GAIN] = {EMBED_NORM, "weight", ONE, HIDDEN},
     [EMBED_SHIFT] = {EMBED_NORM, "bias", ONE, HIDDEN},
+    [DISTANCES] = {DISTANCE_TABLE, "weight", BUCKETS, HEADS},
 };
 
 static const tensor_part layer_parts[LAYER_TENSORS] = {
@@ -94,6 +105,21 @@ static const architecture architectures[] = {
                                    [WIDENING] = "ffn.lin1",
                                    [NARROWING] = "ffn.lin2",
                                    [DOWN_NORM] = "output_layer_norm"}},
+    [AK_MPNET] = {.name = "MPNet",
+                  .prefixes = {"", "mpnet."},
+                  .layers = "encoder.layer.",
+                  .modules = {[WORD_TABLE] = "embeddings.word_embeddings",
+                              [PLACE_TABLE] = "embeddings.position_embeddings",
+                              [EMBED_NORM] = "embeddings.LayerNorm",
+                              [DISTANCE_TABLE] = "encoder.relative_attention_bias",
+                              [QUERIES] = "attention.attn.q",
+                              [KEYS] = "attention.attn.k",
+                              [VALUES] = "attention.attn.v",
+                              [MIXING] = "attention.attn.o",
+                              [MIX_NORM] = "attention.LayerNorm",
+                              [WIDENING] = "intermediate.dense",
+                              [NARROWING] = "output.dense",
+                              [DOWN_NORM] = "output.LayerNorm"}},
 };
 #define ARCHITECTURES (sizeof architectures / sizeof *architectures)
 
@@ -109,7 +135,9 @@ static int64_t size_of(const ak_bert_config *c, extent which)
                              [INTERMEDIATE] = c->intermediate,
                              [VOCABULARY] = c->vocabulary,
                              [POSITIONS] = c->first_position + c->positions,
-                             [KINDS] = c->types};
+                             [KINDS] = c->types,
+                             [BUCKETS] = AK_BUCKETS,
+                             [HEADS] = c->heads};
     return sizes[which];
 }
 

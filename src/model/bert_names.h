@@ -7,7 +7,7 @@
 
 /* The tensors before the layers, and those of a layer. The three projections stand together, so
    that they are one product where all of them are trained. */
-enum { WORDS, PLACES, TYPES, EMBED_GAIN, EMBED_SHIFT, TABLE_TENSORS };
+enum { WORDS, PLACES, TYPES, EMBED_GAIN, EMBED_SHIFT, DISTANCES, TABLE_TENSORS };
 enum {
     QUERY,
     KEY,

@@ -48,6 +48,18 @@ static akin_status find_weights(ak_bert_train *bert, akin_error *error)
     return check_extra(bert, &from, error);
 }
 
+static akin_status number_distances(ak_bert_train *bert, akin_error *error)
+{
+    int64_t n = bert->config.positions;
+    if (!bert->weights[DISTANCES].value)
+        return AKIN_OK;
+    bert->buckets = ak_arena_new(bert->arena, int32_t, 2 * n - 1);
+    if (!bert->buckets)
+        return ak_fail_memory(error);
+    ak_bert_buckets(n, bert->buckets);
+    return AKIN_OK;
+}
+
 /* ---- what is trained ---- */
 
 /* Does one of the comma-separated patterns match? */
@@ -88,10 +100,10 @@ static bool trained(const ak_bert_train *bert, int number, int layer)
     return target && !matches(o->freeze, w->name);
 }
 
-/* Biases and what norms have are not pulled to zero. */
-static bool decays(const ak_bert_weight *w)
+/* Biases, distances' too, and what norms have are not pulled to zero. */
+static bool decays(const ak_bert_train *bert, int number)
 {
-    return w->rows > 1;
+    return bert->weights[number].rows > 1 && number != DISTANCES;
 }
 
 static akin_status add_parameter(ak_bert_train *bert, int number, int layer, akin_error *error)
@@ -104,7 +116,7 @@ static akin_status add_parameter(ak_bert_train *bert, int number, int layer, aki
         AK_TRY(ak_bert_lora_add(bert, w, factor, error));
     } else {
         AK_TRY(akin_parameters_add(bert->parameters, &w->number, w->name, w->rows, w->columns,
-                                   AKIN_INIT_ZERO, 0, decays(w), error));
+                                   AKIN_INIT_ZERO, 0, decays(bert, number), error));
         akin_parameters_get(bert->parameters, w->number)->lr_factor = factor;
     }
     if (layer < 0)
@@ -149,6 +161,7 @@ static akin_status open_bert(ak_bert_train *bert, const char *path, akin_error *
     if (!bert->weights)
         return ak_fail_memory(error);
     AK_TRY(find_weights(bert, error));
+    AK_TRY(number_distances(bert, error));
     return add_parameters(bert, error);
 }
 

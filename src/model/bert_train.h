@@ -31,6 +31,7 @@ struct ak_bert_train {
     pthread_mutex_t lock; /* of the sums */
     ak_hash factors;      /* that the sums were made from */
     bool embeddings;      /* a tensor before the layers is trained */
+    int32_t *buckets;     /* of 2 positions - 1 distances; NULL: the architecture has none */
 };
 
 static inline const ak_bert_weight *ak_bert_layer_weights(const ak_bert_train *bert, int layer)
@@ -56,10 +57,13 @@ typedef struct ak_bert_layer_record {
 
 /* One forward: its memory, and the scratch memory of forward and backward. */
 typedef struct ak_bert_record {
+    int64_t texts; /* of a training pass */
     int64_t tokens, longest;
     int threads;
     ak_bert_layer_record *layers;
     float *normal, *factors; /* of the embeddings */
+    float *positions;        /* h x distances, see ak_bert_head_positions; NULL: none */
+    float *dpositions;       /* texts x h x buckets: a layer's part of the gradient; NULL: frozen */
     float *entry;            /* t x d: what enters the first trained layer */
     float *x, *z;            /* t x d: the hidden state; a product */
     float *slope, *dropped;  /* t x d: the gradient of x; the same after dropout */
@@ -77,6 +81,13 @@ typedef struct ak_bert_run {
     const ak_tokens *tokens;
     ak_bert_record *record;
 } ak_bert_run;
+
+/* Floats of a thread's scratch for the gradients of a text's distances. */
+static inline int64_t ak_bert_diagonals_size(const ak_bert_train *bert,
+                                             const ak_bert_record *record)
+{
+    return bert->weights[DISTANCES].number < 0 ? 0 : (2 * record->longest + 15) / 16 * 16;
+}
 
 /* Streams of random numbers. */
 enum { DROP_EMBEDDINGS = 0, DROP_ATTENTION = 1, DROP_MIX, DROP_DOWN, DROPS_OF_A_LAYER };

@@ -121,7 +121,9 @@ static void attention_backward(const ak_bert_run *run, int number, int64_t text,
     const ak_bert_layer_record *layer = &r->layers[number];
     const int64_t *start = run->tokens->start;
     int64_t d = c->hidden, dim = d / c->heads, row = start[text] - start[0];
+    int64_t n = start[text + 1] - start[text], count = 2 * n - 1;
     int64_t wide = row * 3 * d + head * dim, narrow = row * d + head * dim;
+    float *diagonals = scratch + ak_bert_bits_size(r);
     ak_drop one = {.bits = ak_bert_drop_bits(run, drop, text, head, scratch),
                    .threshold = drop->threshold,
                    .scale = drop->scale};
@@ -134,16 +136,34 @@ static void attention_backward(const ak_bert_run *run, int number, int64_t text,
         .dout = r->z + narrow,
         .ldo = d,
         .lse = layer->lse + head * r->tokens + row,
-        .tokens = start[text + 1] - start[text],
+        .tokens = n,
         .head_dim = dim,
         .scale = 1.0f / sqrtf((float)dim),
+        .position = ak_bert_head_positions(r->positions, c, head),
         .drop = drop->threshold ? &one : NULL,
         .dq = r->dqkv + wide,
         .dk = r->dqkv + wide + d,
         .dv = r->dqkv + wide + 2 * d,
         .ldg = 3 * d,
+        .dposition = r->dpositions ? diagonals + n - 1 : NULL,
     };
-    ak_attention_backward(&a, scratch + ak_bert_bits_size(r));
+    if (r->dpositions)
+        memset(diagonals, 0, (size_t)count * sizeof *diagonals);
+    ak_attention_backward(&a, diagonals + ak_bert_diagonals_size(run->bert, r));
+    if (r->dpositions)
+        ak_bert_sum_buckets(diagonals, run->bert->buckets + c->positions - n, count,
+                            r->dpositions + (text * c->heads + head) * AK_BUCKETS);
+}
+
+/* A layer's part of the gradient of the numbers of distances, in the order of the texts. */
+static void distances_backward(const ak_bert_run *run)
+{
+    const ak_bert_record *r = run->record;
+    int64_t heads = run->bert->config.heads;
+    float *grad = ak_bert_gradient(run->bert, &run->bert->weights[DISTANCES]);
+    for (int64_t i = 0; grad && i < run->tokens->texts * heads; i++)
+        for (int64_t bucket = 0; bucket < AK_BUCKETS; bucket++)
+            grad[bucket * heads + i % heads] += r->dpositions[i * AK_BUCKETS + bucket];
 }
 
 static void mix_backward(const ak_bert_run *run, int number)
@@ -163,6 +183,7 @@ static void mix_backward(const ak_bert_run *run, int number)
     for (int64_t i = 0; i < work; i++)
         attention_backward(run, number, i / c->heads, i % c->heads, &drop,
                            r->scratch + omp_get_thread_num() * r->scratch_size);
+    distances_backward(run);
 }
 
 static void projections_backward(const ak_bert_run *run, int number)

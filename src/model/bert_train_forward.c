@@ -71,8 +71,13 @@ static void plan_record(plan *p, const ak_bert_train *bert, ak_bert_record *r, b
     r->wide = take(p, t * c->intermediate);
     r->normal = take(p, t * d);
     r->factors = take(p, t);
-    r->scratch_size =
-        ((forward > backward ? forward : backward) + ak_bert_bits_size(r) + 15) / 16 * 16;
+    if (bert->buckets)
+        r->positions = take(p, c->heads * (2 * c->positions - 1));
+    if (training && bert->weights[DISTANCES].number >= 0)
+        r->dpositions = take(p, r->texts * c->heads * AK_BUCKETS);
+    r->scratch_size = ((forward > backward ? forward : backward) + ak_bert_bits_size(r) +
+                       ak_bert_diagonals_size(bert, r) + 15) /
+                      16 * 16;
     r->scratch = take(p, r->threads * r->scratch_size);
     plan_layers(p, bert, r, training);
     if (!training)
@@ -97,15 +102,16 @@ static size_t rounded(size_t bytes)
 }
 
 static akin_status make_record(ak_bert_record **out, const ak_bert_train *bert,
-                               const akin_pass *pass, int64_t tokens, int64_t longest,
-                               akin_error *error)
+                               const akin_pass *pass, int64_t texts, int64_t tokens,
+                               int64_t longest, akin_error *error)
 {
     ak_bert_record *r = ak_arena_new(pass->arena, ak_bert_record, 1);
     ak_bert_layer_record *layers =
         ak_arena_new(pass->arena, ak_bert_layer_record, bert->config.layers + 1);
     if (!r || !layers)
         return ak_fail_memory(error);
-    *r = (ak_bert_record){.tokens = tokens,
+    *r = (ak_bert_record){.texts = texts,
+                          .tokens = tokens,
                           .longest = longest,
                           .threads = omp_in_parallel() ? 1 : omp_get_max_threads(),
                           .layers = layers};
@@ -199,7 +205,7 @@ static void attend_one(const ak_bert_run *run, const ak_bert_layer_record *layer
                    .scale = drop->scale};
     ak_attention_train(
         q, q + d, q + 2 * d, 3 * d, start[text + 1] - start[text], dim, 1.0f / sqrtf((float)dim),
-        drop->threshold ? &one : NULL, layer->mixed + row * d + head * dim, d,
+        ak_bert_head_positions(run->record->positions, c, head), drop->threshold ? &one : NULL, layer->mixed + row * d + head * dim, d,
         layer->lse + head * run->record->tokens + row, scratch + ak_bert_bits_size(run->record));
 }
 
@@ -294,7 +300,11 @@ static void run_layers(const ak_bert_run *run, int first, int end)
 static void enter(const ak_bert_run *run)
 {
     ak_bert_record *r = run->record;
-    size_t size = (size_t)(r->tokens * run->bert->config.hidden) * sizeof *r->x;
+    const ak_bert_config *c = &run->bert->config;
+    size_t size = (size_t)(r->tokens * c->hidden) * sizeof *r->x;
+    if (r->positions)
+        ak_bert_spread_buckets(run->bert->weights[DISTANCES].value, run->bert->buckets,
+                               2 * c->positions - 1, c->heads, r->positions);
     if (run->tokens->entry) {
         memcpy(r->x, run->tokens->entry, size);
     } else {
@@ -343,7 +353,7 @@ static akin_status serve(const ak_bert_train *bert, const akin_pass *pass, const
     int64_t all = tokens->start[tokens->texts] - tokens->start[0], d = bert->config.hidden;
     int64_t most = longest > SERVED ? longest : SERVED;
     ak_bert_record *record;
-    AK_TRY(make_record(&record, bert, pass, all < most ? all : most, longest, error));
+    AK_TRY(make_record(&record, bert, pass, 0, all < most ? all : most, longest, error));
     for (int64_t first = 0; first < tokens->texts;) {
         ak_tokens part = part_of_texts(tokens, first, d);
         ak_bert_run run = {bert, pass, &part, record};
@@ -385,8 +395,8 @@ akin_status ak_bert_train_forward(const ak_bert_train *bert, const akin_pass *pa
     if (!pass->training)
         return serve(bert, pass, tokens, longest, pooling, y, NULL, error);
     ak_bert_record *made;
-    AK_TRY(make_record(&made, bert, pass, tokens->start[tokens->texts] - tokens->start[0], longest,
-                       error));
+    AK_TRY(make_record(&made, bert, pass, tokens->texts,
+                       tokens->start[tokens->texts] - tokens->start[0], longest, error));
     ak_bert_run run = {bert, pass, tokens, made};
     run_texts(&run, pooling, y);
     *record = made;

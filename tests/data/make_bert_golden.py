@@ -2,8 +2,8 @@
 """Vectors, gradients and ten steps of training small transformers by PyTorch and transformers, for
 test_family.c.
 
-    for f in bert distilbert; do build/tests/make_tiny_model /tmp/tiny/$f $f; done
-    tests/data/make_bert_golden.py /tmp/tiny/bert /tmp/tiny/distilbert > tests/data/bert_golden.h
+    for f in bert distilbert mpnet; do build/tests/make_tiny_model /tmp/tiny/$f $f; done
+    cd /tmp/tiny && make_bert_golden.py bert distilbert mpnet > bert_golden.h
 
 Wants torch, transformers and safetensors from PyPI. Of each tensor's gradient g the file keeps the
 norm and sum g_i cos(i), in which every element has its own weight.
