@@ -281,6 +281,61 @@ static void test_other_checkpoints(void **state)
     drop_scene(&s);
 }
 
+/* The checkpoint with one number of a tensor that is not finite. */
+static void write_poisoned(const char *file, const char *name, float poison)
+{
+    ak_safetensors *weights;
+    ak_tensor tensors[TINY_TENSORS];
+    float *values = NULL;
+    assert_int_equal(ak_safetensors_open(&weights, path, NULL), AKIN_OK);
+    int64_t count = ak_safetensors_count(weights);
+    for (int64_t i = 0; i < count; i++) {
+        tensors[i] = *ak_safetensors_at(weights, i);
+        if (strcmp(tensors[i].name, name) != 0)
+            continue;
+        values = ak_alloc((size_t)tensors[i].count * sizeof *values);
+        assert_true(ak_tensor_convert(&tensors[i], values));
+        values[7] = poison;
+        ak_tensor_replace(&tensors[i], values);
+    }
+    assert_non_null(values);
+    assert_int_equal(ak_safetensors_write(file, tensors, count, NULL, NULL), AKIN_OK);
+    ak_free(values);
+    ak_safetensors_free(weights);
+}
+
+static void test_poisoned_checkpoints(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *part;
+        float poison;
+        bool serves; /* tables are not read as a whole to serve */
+    } cases[] = {
+        {"embeddings.word_embeddings.weight", "holds nan (its number 7)", NAN, true},
+        {"embeddings.LayerNorm.bias", "holds nan (its number 7)", NAN, false},
+        {"encoder.layer.1.output.dense.weight", "holds an infinity", -INFINITY, false},
+    };
+    const char *file = scratch_path("poisoned.safetensors");
+    ak_bert_config config = tiny_config(AK_GELU);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        scene s;
+        ak_bert *bert;
+        ak_safetensors *weights;
+        akin_error error = {0};
+        write_poisoned(file, cases[i].name, cases[i].poison);
+        assert_int_equal(try_make(&s, &config, file, &everything, &error), AKIN_ERR_FORMAT);
+        assert_says(&error, cases[i].name);
+        assert_says(&error, cases[i].part);
+        drop_scene(&s);
+        assert_int_equal(ak_safetensors_open(&weights, file, NULL), AKIN_OK);
+        akin_status status = ak_bert_create(&bert, &config, weights, file, AKIN_F32, &error);
+        assert_int_equal(status, cases[i].serves ? AKIN_OK : AKIN_ERR_FORMAT);
+        ak_bert_free(bert);
+        ak_safetensors_free(weights);
+    }
+}
+
 static akin_status a_step(void *user, akin_error *error)
 {
     (void)user;
@@ -327,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_forward_as_served),
         cmocka_unit_test(test_smallest_batches),
         cmocka_unit_test(test_other_checkpoints),
+        cmocka_unit_test(test_poisoned_checkpoints),
         cmocka_unit_test(test_without_memory),
     };
     return cmocka_run_group_tests(tests, set_up, scratch_remove);

@@ -153,20 +153,23 @@ static void test_unfinished_classes_are_refused(void **state)
     akin_encoder_class encoder = numbers_class;
     encoder.name = "another";
     encoder.collate = NULL;
-    refuse(akin_register_encoder(context, &encoder, &refused), "the encoder class \"another\" has no \"collate\"");
+    refuse(akin_register_encoder(context, &encoder, &refused),
+           "the encoder class \"another\" has no \"collate\"");
     encoder = numbers_class;
     encoder.name = "another";
     encoder.backward = NULL; /* but it says when it is trainable */
     refuse(akin_register_encoder(context, &encoder, &refused), "no \"backward\"");
     refuse(akin_register_encoder(context, NULL, &refused), "is NULL");
     akin_head_class head = {.size = sizeof head, .name = "mine"};
-    refuse(akin_register_head(context, &head, &refused), "the head class \"mine\" has no \"create\"");
+    refuse(akin_register_head(context, &head, &refused),
+           "the head class \"mine\" has no \"create\"");
     akin_loss_class loss = {.size = sizeof loss, .name = "mine"};
-    refuse(akin_register_loss(context, &loss, &refused), "the loss class \"mine\" has no \"compute\"");
+    refuse(akin_register_loss(context, &loss, &refused),
+           "the loss class \"mine\" has no \"compute\"");
     loss.name = "";
     refuse(akin_register_loss(context, &loss, &refused), "needs its \"size\"");
-    akin_metric_class metric = {.size = sizeof metric, .name = "mine", .kind = AKIN_METRIC_SCORED,
-                                .rank = no_rank};
+    akin_metric_class metric = {
+        .size = sizeof metric, .name = "mine", .kind = AKIN_METRIC_SCORED, .rank = no_rank};
     refuse(akin_register_metric(context, &metric, &refused), "no \"score\"");
     metric.size = 0;
     refuse(akin_register_metric(context, &metric, &refused), "needs its \"size\"");
@@ -192,6 +195,12 @@ static void test_users_encoder(void **state)
     assert_memory_equal(out, back, sizeof out);
     akin_model_free(again);
     akin_model_free(model);
+    objects[1] = akin_text("4 inf 6");
+    again = load(test_path("numbers"));
+    assert_int_equal(akin_model_encode(again, objects, 2, back, &error), AKIN_ERR_FORMAT);
+    assert_non_null(
+        strstr(error.message, "\"n\" gave a vector that is not finite for \"4 inf 6\""));
+    akin_model_free(again);
     assert_int_equal(akin_register_encoder(context, &numbers_class, &error), AKIN_ERR_EXISTS);
     akin_encoder *encoder;
     assert_int_equal(akin_encoder_create(&encoder, context, "numbrs", NULL, &error),
@@ -509,7 +518,8 @@ static void test_fields(void **state)
     }
     /* equal texts in unlike records are one content */
     ak_hash a, b, c;
-    assert_ok(ak_model_keys(model, AK_QUERY_TOWER, akin_text("{\"body\": \"x\", \"n\": 2}"), &a, told));
+    assert_ok(
+        ak_model_keys(model, AK_QUERY_TOWER, akin_text("{\"body\": \"x\", \"n\": 2}"), &a, told));
     assert_ok(ak_model_keys(model, AK_QUERY_TOWER, akin_text("{\"body\": \"x\"}"), &b, told));
     assert_ok(ak_model_keys(model, AK_QUERY_TOWER, akin_text("{\"body\": \"y\"}"), &c, told));
     assert_true(ak_hash_equal(a, b) && !ak_hash_equal(a, c));

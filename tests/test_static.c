@@ -318,6 +318,7 @@ static void test_bad_tables(void **state)
 {
     (void)state;
     static const float values[40] = {0};
+    static const float poisoned[39] = {[38] = NAN};
     static const int64_t beyond[13] = {0, 0, 0, 9};
     static const ak_tensor table = {
         .name = "embeddings", .dtype = AK_DTYPE_F32, .rank = 2, .shape = {5, 3}, .data = values};
@@ -342,6 +343,13 @@ static void test_bad_tables(void **state)
            .data = values}},
          1,
          "5 rows for the 13 tokens"},
+        {{{.name = "embeddings",
+           .dtype = AK_DTYPE_F32,
+           .rank = 2,
+           .shape = {13, 3},
+           .data = poisoned}},
+         1,
+         "\"embeddings\" holds nan (its number 38)"},
         {{{.name = "mapping", .dtype = AK_DTYPE_I64, .rank = 1, .shape = {13}, .data = beyond}},
          2,
          "\"mapping\" of token 3 is no row"},

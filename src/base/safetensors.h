@@ -75,6 +75,11 @@ akin_status ak_tensor_floats(const float **out, const ak_safetensors *file, cons
 /* F32, F64, F16 and BF16 to float32, rounded to nearest; false for other types. */
 bool ak_tensor_convert(const ak_tensor *tensor, float *out);
 
+/* AKIN_ERR_FORMAT if one of the values read from the tensor `name` of the file at `path` is nan or
+   infinite. */
+akin_status ak_tensor_check_finite(const char *path, const char *name, const float *values,
+                                   int64_t count, akin_error *error);
+
 /* The tensor with other values, as float32; they are not copied. */
 void ak_tensor_replace(ak_tensor *tensor, const float *values);
 /* Are these the tensor's values (of any float type)? */

@@ -1,7 +1,10 @@
 /* Tensors as the caller expects them: by name, shape and type, with errors that tell both sides. */
 #include "base/safetensors.h"
 
+#include "base/dispatch.h"
+
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -95,4 +98,30 @@ akin_status ak_tensor_floats(const float **out, const ak_safetensors *file, cons
     ak_tensor_convert(tensor, copy);
     *out = copy;
     return AKIN_OK;
+}
+
+/* Exponents of ones only. */
+AK_KERNEL static uint32_t any_not_finite(const float *values, int64_t n)
+{
+    uint32_t any = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        any |= (bits & 0x7F800000) == 0x7F800000;
+    }
+    return any;
+}
+
+akin_status ak_tensor_check_finite(const char *path, const char *name, const float *values,
+                                   int64_t count, akin_error *error)
+{
+    int64_t i = 0;
+    if (!any_not_finite(values, count))
+        return AKIN_OK;
+    while (isfinite(values[i]))
+        i++;
+    return ak_fail_at(error, AKIN_ERR_FORMAT, path, 0,
+                      "tensor \"%.80s\" holds %s (its number %" PRId64 "): the file is damaged, or "
+                      "what was saved had diverged",
+                      name, isnan(values[i]) ? "nan" : "an infinity", i);
 }

@@ -79,6 +79,7 @@ static akin_status open_store(ak_features *features, const akin_encoder *encoder
 
 typedef struct encoding {
     const akin_encoder *encoder; /* a tower, where it has sides */
+    const char *name;
     ak_store *store;
     const ak_contents *contents;
     int number, encoders; /* of this encoder, of all */
@@ -141,7 +142,6 @@ static akin_status encode_block(encoding *work, const int64_t *numbers, int64_t 
     const akin_encoder *encoder = work->encoder;
     akin_object *objects = ak_arena_new(work->arena, akin_object, n);
     akin_matrix y = ak_matrix_new(work->arena, n, akin_encoder_dim(encoder));
-    void *batch, *record;
     if (!objects || !y.data)
         return ak_fail_memory(error);
     for (int64_t i = 0; i < n; i++) {
@@ -150,13 +150,12 @@ static akin_status encode_block(encoding *work, const int64_t *numbers, int64_t 
         work->keys[i] = key_of(work, numbers[i]);
     }
     akin_pass pass = {.size = sizeof pass, .arena = work->arena};
-    AK_TRY(encoder->type->collate(encoder->self, objects, n, work->arena, &batch, error));
-    AK_TRY(encoder->type->forward(encoder->self, &pass, batch, y, &record, error));
+    AK_TRY(ak_encoder_run(encoder, work->name, &pass, objects, y, error));
     return ak_store_put(work->store, work->keys, y.data, n, error);
 }
 
-static akin_status encode_missing(ak_features *features, encoding *work, const char *name,
-                                  const int64_t *missing, int64_t count, akin_error *error)
+static akin_status encode_missing(ak_features *features, encoding *work, const int64_t *missing,
+                                  int64_t count, akin_error *error)
 {
     const akin_context *context = features->model->context;
     double start = now();
@@ -168,7 +167,7 @@ static akin_status encode_missing(ak_features *features, encoding *work, const c
         features->encoded += n;
         double seconds = now() - start;
         ak_progress(context, (double)(i + n) / (double)count,
-                    "encoding (%s): %lld of %lld objects, %.0f a second", name,
+                    "encoding (%s): %lld of %lld objects, %.0f a second", work->name,
                     (long long)(i + n), (long long)count, (double)(i + n) / (seconds + 1e-9));
     }
     return AKIN_OK;
@@ -185,8 +184,7 @@ static akin_status fill_store(ak_features *features, encoding *work, int64_t *mi
     /* again: another process may have written them */
     akin_status status = find_missing(work, missing, &count, error);
     if (!status)
-        status = encode_missing(features, work, features->model->encoders[work->number].name,
-                                missing, count, error);
+        status = encode_missing(features, work, missing, count, error);
     akin_status end = ak_store_end(work->store, status ? NULL : error);
     return status ? status : end;
 }
@@ -198,6 +196,7 @@ static akin_status collect_tower(ak_features *features, bool training, encoding 
     int place = ak_tower_place(whole, work->number, work->tower);
     int64_t before = features->encoded, count = 0;
     work->encoder = ak_encoder_tower(whole, work->tower);
+    work->name = features->model->encoders[work->number].name;
     work->sides = ak_encoder_has_sides(whole);
     for (int64_t i = 0; i < work->contents->count; i++)
         count += wanted(work, i);
@@ -244,8 +243,7 @@ akin_status ak_features_collect(ak_features **out, const akin_model *model,
         status = ak_arena_create(&work.arena, error);
     if (!status) {
         size_t towers = (size_t)(AK_TOWERS * model->encoder_count);
-        *features = (ak_features){
-            .count = contents->count, .model = model, .keys = contents->keys};
+        *features = (ak_features){.count = contents->count, .model = model, .keys = contents->keys};
         features->stores = ak_calloc(towers, sizeof *features->stores);
         features->rows = ak_calloc(towers, sizeof *features->rows);
         status = features->stores && features->rows
@@ -311,8 +309,8 @@ static akin_status embed_chunk(const ak_features *features, ak_way way, int64_t 
     return ak_model_head_forward(model, &pass, x, y, error);
 }
 
-akin_status ak_features_embed(const ak_features *features, ak_way way, int64_t first,
-                              akin_matrix y, akin_error *error)
+akin_status ak_features_embed(const ak_features *features, ak_way way, int64_t first, akin_matrix y,
+                              akin_error *error)
 {
     akin_arena *arena;
     AK_TRY(ak_arena_create(&arena, error));

@@ -218,7 +218,11 @@ akin_status ak_bert_find(ak_bert_tensor *out, const ak_bert_source *from, int nu
     out->rows = rows;
     out->columns = columns;
     AK_TRY(ak_safetensors_expect(&tensor, from->file, out->name, vector ? 1 : 2, shape, error));
-    return ak_tensor_floats(&out->data, from->file, tensor, from->arena, error);
+    AK_TRY(ak_tensor_floats(&out->data, from->file, tensor, from->arena, error));
+    if (number < EMBED_GAIN) /* serving reads few rows of a table, and would wait for all of them */
+        return AKIN_OK;
+    return ak_tensor_check_finite(ak_safetensors_path(from->file), out->name, out->data,
+                                  rows * columns, error);
 }
 
 bool ak_bert_is_beside(const ak_bert_source *from, const char *name)

@@ -12,6 +12,9 @@ static akin_status find_weight(ak_bert_train *bert, const ak_bert_source *from, 
 {
     ak_bert_tensor found;
     AK_TRY(ak_bert_find(&found, from, number, error));
+    if (number < EMBED_GAIN)
+        AK_TRY(ak_tensor_check_finite(ak_safetensors_path(from->file), found.name, found.data,
+                                      found.rows * found.columns, error));
     bert->weights[number] = (ak_bert_weight){.name = found.name,
                                              .value = found.data,
                                              .base = found.data,

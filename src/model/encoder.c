@@ -4,6 +4,7 @@
 #include "model/encoder_static.h"
 #include "model/transformer.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -337,6 +338,30 @@ akin_status ak_encoder_fingerprint(const akin_encoder *encoder, bool *has, ak_ha
     *has = encoder->type->fingerprint != NULL;
     *fingerprint = ak_hash_text(encoder->type->name);
     return *has ? encoder->type->fingerprint(encoder->self, fingerprint, error) : AKIN_OK;
+}
+
+static akin_status check_rows(const char *name, const akin_object *objects, akin_matrix y,
+                              akin_error *error)
+{
+    enum { SHOWN = 60 };
+    for (int64_t i = 0; i < y.rows; i++)
+        for (int64_t j = 0; j < y.columns; j++)
+            if (!isfinite(y.data[i * y.stride + j]))
+                return ak_fail(error, AKIN_ERR_FORMAT,
+                               "the encoder \"%s\" gave a vector that is not finite for \"%.*s\": "
+                               "its weights are damaged, or had diverged",
+                               name, (int)(objects[i].size < SHOWN ? objects[i].size : SHOWN),
+                               (const char *)objects[i].data);
+    return AKIN_OK;
+}
+
+akin_status ak_encoder_run(const akin_encoder *encoder, const char *name, const akin_pass *pass,
+                           const akin_object *objects, akin_matrix y, akin_error *error)
+{
+    void *batch, *record;
+    AK_TRY(encoder->type->collate(encoder->self, objects, y.rows, pass->arena, &batch, error));
+    AK_TRY(encoder->type->forward(encoder->self, pass, batch, y, &record, error));
+    return check_rows(name, objects, y, error);
 }
 
 char *ak_encoder_describe(const akin_encoder *encoder)

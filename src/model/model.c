@@ -191,11 +191,8 @@ static akin_status encode_features(const akin_model *model, ak_tower tower, cons
 {
     for (int i = 0; i < model->encoder_count; i++) {
         const akin_encoder *encoder = ak_encoder_tower(model->encoders[i].encoder, tower);
-        void *batch, *record;
-        AK_TRY(encoder->type->collate(encoder->self, objects, features.rows, pass->arena, &batch,
-                                      error));
-        AK_TRY(encoder->type->forward(encoder->self, pass, batch,
-                                      ak_model_columns(model, i, tower, features), &record, error));
+        AK_TRY(ak_encoder_run(encoder, model->encoders[i].name, pass, objects,
+                              ak_model_columns(model, i, tower, features), error));
         ak_model_pad(model, i, tower, features);
     }
     return AKIN_OK;

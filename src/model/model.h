@@ -29,6 +29,11 @@ struct akin_encoder {
     akin_encoder *towers[AK_TOWERS]; /* NULL: it has no sides */
 };
 
+/* The encoder's rows of some objects. Numbers that are not finite (its weights hold some, which loading
+   did not read) are AKIN_ERR_FORMAT with `name`, the encoder's, and the object. */
+akin_status ak_encoder_run(const akin_encoder *encoder, const char *name, const akin_pass *pass,
+                           const akin_object *objects, akin_matrix y, akin_error *error);
+
 /* ---- towers.c: the ways of queries and of documents through an encoder ---- */
 
 bool ak_encoder_has_sides(const akin_encoder *encoder);

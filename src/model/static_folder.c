@@ -184,7 +184,9 @@ akin_status ak_static_table_copy(const ak_safetensors *file, float *table, akin_
             table[t * d + j] *= factors[t];
     }
     ak_arena_free(arena);
-    return status;
+    return status ? status
+                  : ak_tensor_check_finite(ak_safetensors_path(file), source->name, table, rows * d,
+                                           error);
 }
 
 /* ---- writing ---- */

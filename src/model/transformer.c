@@ -119,7 +119,7 @@ static akin_status copy_tensor(float **out, const ak_safetensors *file, const ch
         return ak_fail_at(error, AKIN_ERR_FORMAT, ak_safetensors_path(file), 0,
                           "\"%s\" is %s, expected a float type", name,
                           ak_dtype_name(tensor->dtype));
-    return AKIN_OK;
+    return ak_tensor_check_finite(ak_safetensors_path(file), name, *out, tensor->count, error);
 }
 
 static akin_status load_dense(dense *out, const ak_dense_config *config, akin_error *error)

@@ -78,11 +78,15 @@ static akin_status start_dense(const ak_transformer_train *train, const dense *d
     static const char *const stems[] = {"linear.weight", "linear.bias"};
     for (int i = 0; i < 2; i++) {
         const ak_tensor *tensor = ak_safetensors_find(d->file, stems[i]);
-        if (numbers[i] >= 0 &&
-            !ak_tensor_convert(tensor, akin_parameters_get(train->parameters, numbers[i])->value))
+        if (numbers[i] < 0)
+            continue;
+        float *value = akin_parameters_get(train->parameters, numbers[i])->value;
+        if (!ak_tensor_convert(tensor, value))
             return ak_fail_at(error, AKIN_ERR_FORMAT, ak_safetensors_path(d->file), 0,
                               "\"%s\" is %s, expected a float type", stems[i],
                               ak_dtype_name(tensor->dtype));
+        AK_TRY(ak_tensor_check_finite(ak_safetensors_path(d->file), stems[i], value, tensor->count,
+                                      error));
     }
     return AKIN_OK;
 }
