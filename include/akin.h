@@ -393,6 +393,9 @@ typedef struct akin_pass {
     akin_precision precision; /* of matrix products' inputs; accumulation is float32 */
     int64_t documents; /* for heads with sides: the last so many rows; the others are queries */
     const int32_t *tags; /* for heads with tags: of each row, its place among the head's tags */
+    /* For encoders, whose batch may be a part of the step's: of each row, the number of its object in
+       the whole, which is what its random numbers are for. NULL: 0, 1, 2, ... */
+    const int64_t *numbers;
 } akin_pass;
 
 /* Functions given an arena may run out of memory, hence the status. Several threads may run forward
@@ -428,7 +431,8 @@ struct akin_encoder_class {
     /* Objects to whatever `forward` reads, in the arena. Called by loader threads. */
     akin_status (*collate)(const void *self, const akin_object *objects, int64_t count,
                            akin_arena *arena, void **batch, akin_error *error);
-    /* y: count x dim, written. *record is what backward needs (training only). */
+    /* y: count x dim, written. *record is what backward needs (training only). Where a step is run
+       in chunks it is called again before backward, and must give the same. */
     akin_status (*forward)(const void *self, const akin_pass *pass, const void *batch,
                            akin_matrix y, void **record, akin_error *error);
     /* Trainable encoders: adds to the gradients of `parameters`. */
@@ -889,6 +893,9 @@ typedef struct akin_trainer {
     bool replace_logs;               /* false; true: logs of another run are written over */
     const char *resume_from;         /* NULL, or the folder of a checkpoint, or the file of a copy,
                                         that is read instead of `checkpoint` and left as it is */
+    /* 0; else encoders run so many objects at a time, and those that are trained run them twice: the
+       gradients of the whole batch in the memory of a chunk (GradCache: Gao et al., 2021). */
+    int64_t chunk_size;
 } akin_trainer;
 
 AKIN_API akin_trainer akin_trainer_defaults(void);

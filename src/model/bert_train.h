@@ -70,6 +70,7 @@ typedef struct ak_bert_record {
     float *wide, *dwide;     /* t x w */
     float *dweight;          /* the gradient of a sum of bert_lora.c */
     float *dqkv;             /* t x 3 d */
+    uint64_t *places;        /* t, of a training pass: which text of the step, which token of it */
     float *scratch;          /* threads x scratch_size: attention's */
     int64_t scratch_size;
 } ak_bert_record;
@@ -93,9 +94,11 @@ static inline int64_t ak_bert_diagonals_size(const ak_bert_train *bert,
 enum { DROP_EMBEDDINGS = 0, DROP_ATTENTION = 1, DROP_MIX, DROP_DOWN, DROPS_OF_A_LAYER };
 #define AK_BERT_STREAM 0x626572740000u /* "bert": apart from the heads' */
 
-/* Dropout of a pass: which rows' bits, and how. threshold 0: none. */
+/* Dropout of a pass: which rows' bits, and how. threshold 0: none. A row's bits are a function of its
+   place, so that a step that is run in parts drops what it drops as a whole. */
 typedef struct ak_bert_drop {
     uint64_t key;
+    const uint64_t *places;
     uint32_t threshold;
     float scale;
 } ak_bert_drop;

@@ -82,6 +82,7 @@ static void plan_record(plan *p, const ak_bert_train *bert, ak_bert_record *r, b
     plan_layers(p, bert, r, training);
     if (!training)
         return;
+    r->places = (uint64_t *)take(p, 2 * t);
     r->entry = take(p, t * d);
     r->slope = take(p, t * d);
     r->dropped = c->hidden_dropout > 0 ? take(p, t * d) : r->slope;
@@ -128,6 +129,16 @@ static akin_status make_record(ak_bert_record **out, const ak_bert_train *bert,
 
 /* ---- dropout ---- */
 
+static void set_places(const ak_bert_run *run)
+{
+    const int64_t *start = run->tokens->start, *numbers = run->pass->numbers;
+    for (int64_t text = 0; text < run->tokens->texts; text++) {
+        uint64_t number = (uint64_t)(numbers ? numbers[text] : text);
+        for (int64_t i = start[text]; i < start[text + 1]; i++)
+            run->record->places[i - start[0]] = number << 32 | (uint64_t)(i - start[text]);
+    }
+}
+
 ak_bert_drop ak_bert_drop_of(const ak_bert_run *run, int layer, int which)
 {
     const ak_bert_config *c = &run->bert->config;
@@ -139,6 +150,7 @@ ak_bert_drop ak_bert_drop_of(const ak_bert_run *run, int layer, int which)
         return (ak_bert_drop){0};
     uint64_t stream = AK_BERT_STREAM + (uint64_t)(layer * DROPS_OF_A_LAYER + which);
     return (ak_bert_drop){.key = ak_random(run->pass->seed, stream, run->pass->step),
+                          .places = run->record->places,
                           .threshold = (uint32_t)(p * 0x1p32),
                           .scale = (float)(1 / (1 - p))};
 }
@@ -146,7 +158,8 @@ ak_bert_drop ak_bert_drop_of(const ak_bert_run *run, int layer, int which)
 void ak_bert_drop_row(const ak_bert_drop *drop, int64_t row, const float *x, float *y, int64_t d)
 {
     if (drop->threshold)
-        ak_drop_row(x, y, d, ak_random(drop->key, 0, (uint64_t)row), drop->threshold, drop->scale);
+        ak_drop_row(x, y, d, ak_random(drop->key, 0, drop->places[row]), drop->threshold,
+                    drop->scale);
     else if (x != y)
         memcpy(y, x, (size_t)d * sizeof *y);
 }
@@ -157,7 +170,7 @@ const uint64_t *ak_bert_drop_bits(const ak_bert_run *run, const ak_bert_drop *dr
     const int64_t *start = run->tokens->start;
     uint64_t *bits = (uint64_t *)scratch, key = drop->key + (uint64_t)head;
     for (int64_t i = start[text]; drop->threshold && i < start[text + 1]; i++)
-        bits[i - start[text]] = ak_random(key, 0, (uint64_t)(i - start[0]));
+        bits[i - start[text]] = ak_random(key, 0, drop->places[i - start[0]]);
     return bits;
 }
 
@@ -398,6 +411,7 @@ akin_status ak_bert_train_forward(const ak_bert_train *bert, const akin_pass *pa
     AK_TRY(make_record(&made, bert, pass, tokens->texts,
                        tokens->start[tokens->texts] - tokens->start[0], longest, error));
     ak_bert_run run = {bert, pass, tokens, made};
+    set_places(&run);
     run_texts(&run, pooling, y);
     *record = made;
     return AKIN_OK;

@@ -340,6 +340,20 @@ static akin_status collate(const void *self, const akin_object *objects, int64_t
     return AKIN_OK;
 }
 
+/* The pass as one encoder sees it: its objects keep their numbers. */
+static akin_status own_pass(akin_pass *own, const akin_pass *pass, const share *s,
+                            akin_error *error)
+{
+    int64_t *numbers = ak_arena_new(pass->arena, int64_t, s->count);
+    if (!numbers)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < s->count; i++)
+        numbers[i] = pass->numbers ? pass->numbers[s->rows[i]] : s->rows[i];
+    *own = *pass;
+    own->numbers = numbers;
+    return AKIN_OK;
+}
+
 static akin_status forward(const void *self, const akin_pass *pass, const void *batch,
                            akin_matrix y, void **record, akin_error *error)
 {
@@ -348,18 +362,20 @@ static akin_status forward(const void *self, const akin_pass *pass, const void *
     *record = NULL;
     for (int64_t k = 0; k < c->count; k++) {
         const share *s = &shares[k];
-        void *own = NULL;
+        akin_pass own;
+        void *made = NULL;
         if (!s->count)
             continue;
         akin_matrix part = ak_matrix_new(pass->arena, s->count, y.columns);
         if (!part.data)
             return ak_fail_memory(error);
-        AK_TRY(c->encoders[k].type->forward(c->encoders[k].self, pass, s->batch, part, &own,
+        AK_TRY(own_pass(&own, pass, s, error));
+        AK_TRY(c->encoders[k].type->forward(c->encoders[k].self, &own, s->batch, part, &made,
                                             error));
         for (int64_t i = 0; i < s->count; i++)
             ak_matrix_copy(ak_matrix_rows(part, i, 1), ak_matrix_rows(y, s->rows[i], 1));
         if (k == c->trained)
-            *record = own;
+            *record = made;
     }
     return AKIN_OK;
 }
@@ -370,14 +386,16 @@ static akin_status backward(void *self, const akin_pass *pass, const void *batch
     chooser *c = self;
     const share *s = &((const share *)batch)[c->trained];
     const inner *e = &c->encoders[c->trained];
+    akin_pass own;
     if (!s->count)
         return AKIN_OK;
+    AK_TRY(own_pass(&own, pass, s, error));
     akin_matrix part = ak_matrix_new(pass->arena, s->count, dy.columns);
     if (!part.data)
         return ak_fail_memory(error);
     for (int64_t i = 0; i < s->count; i++)
         ak_matrix_copy(ak_matrix_rows(dy, s->rows[i], 1), ak_matrix_rows(part, i, 1));
-    return e->type->backward(e->self, pass, s->batch, record, part, error);
+    return e->type->backward(e->self, &own, s->batch, record, part, error);
 }
 
 const akin_encoder_class ak_encoder_switch = {

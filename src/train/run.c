@@ -374,9 +374,10 @@ static akin_status open_sides(akin_training *t, akin_loader *train, akin_loader 
                               akin_error *error)
 {
     bool cache;
+    int64_t chunk = t->trainer.chunk_size;
     AK_TRY(configure_cache(t, &cache, error));
-    AK_TRY(ak_side_open(&t->train, t->model, train, cache, NULL, error));
-    AK_TRY(ak_side_open(&t->validation, t->model, validation, cache, t->train.table, error));
+    AK_TRY(ak_side_open(&t->train, t->model, train, cache, chunk, NULL, error));
+    AK_TRY(ak_side_open(&t->validation, t->model, validation, cache, chunk, t->train.table, error));
     return count_steps(t, error);
 }
 
@@ -384,6 +385,7 @@ static akin_status open_all(akin_training *t, akin_loader *train, akin_loader *v
                             akin_error *error)
 {
     AK_TRY(ak_arena_create(&t->arena, error));
+    AK_TRY(ak_arena_create(&t->chunk_arena, error));
     AK_TRY(ak_arena_create(&t->run_arena, error));
     AK_TRY(configure_model(t, error));
     AK_TRY(configure_loss(t, train, validation, error));
@@ -453,5 +455,6 @@ void ak_run_close(akin_training *t)
     ak_unlock(t->lock);
     ak_free(t->history.data);
     ak_arena_free(t->arena);
+    ak_arena_free(t->chunk_arena);
     ak_arena_free(t->run_arena);
 }

@@ -7,12 +7,18 @@ const ak_hash *ak_side_keys(const ak_side *side)
     return side->table->part_keys ? side->table->part_keys : side->table->keys;
 }
 
-/* The rows of a batch that go through a tower. */
-static void choose_rows(ak_step_run *run, bool sides, const ak_batch *batch)
+/* The rows of a chunk that go through a tower. */
+static void choose_rows(ak_step_run *run, bool sides, const ak_batch *batch, const ak_chunk *chunk)
 {
     int64_t documents = sides ? batch->count : 0, queries = batch->object_count - documents;
-    run->first = run->tower == AK_DOCUMENT_TOWER ? queries : 0;
-    run->count = run->tower == AK_DOCUMENT_TOWER ? documents : queries;
+    int64_t first = run->tower == AK_DOCUMENT_TOWER ? queries : 0;
+    int64_t end = run->tower == AK_DOCUMENT_TOWER ? batch->object_count : queries;
+    if (first < chunk->first)
+        first = chunk->first;
+    if (end > chunk->first + chunk->count)
+        end = chunk->first + chunk->count;
+    run->first = first;
+    run->count = first < end ? end - first : 0;
 }
 
 static akin_status collate_run(const ak_side *side, ak_step_run *run, const ak_batch *batch,
@@ -27,7 +33,7 @@ static akin_status collate_run(const ak_side *side, ak_step_run *run, const ak_b
 }
 
 static akin_status collate_encoder(const ak_side *side, int e, const ak_batch *batch,
-                                   ak_step_input *input, akin_error *error)
+                                   akin_matrix features, ak_chunk *chunk, akin_error *error)
 {
     const akin_encoder *encoder = side->model->encoders[e].encoder;
     bool sides = ak_encoder_has_sides(encoder);
@@ -37,11 +43,35 @@ static akin_status collate_encoder(const ak_side *side, int e, const ak_batch *b
                            .tower = (ak_tower)t};
         if (side->features && ak_features_have(side->features, e, run.tower))
             continue;
-        choose_rows(&run, sides, batch);
+        choose_rows(&run, sides, batch, chunk);
+        if (!run.count)
+            continue;
         AK_TRY(collate_run(side, &run, batch, error));
-        ak_model_pad(side->model, e, run.tower,
-                     ak_matrix_rows(input->features, run.first, run.count));
-        input->runs[input->run_count++] = run;
+        ak_model_pad(side->model, e, run.tower, ak_matrix_rows(features, run.first, run.count));
+        chunk->runs[chunk->run_count++] = run;
+    }
+    return AKIN_OK;
+}
+
+/* The objects for encoders that are not cached, chunk by chunk. */
+static akin_status collate_chunks(const ak_side *side, const ak_batch *batch, ak_step_input *input,
+                                  akin_error *error)
+{
+    int encoders = side->model->encoder_count;
+    int64_t n = batch->object_count, size = side->chunk_size ? side->chunk_size : n;
+    input->chunk_count = (n + size - 1) / size;
+    input->chunks = ak_arena_new(batch->arena, ak_chunk, input->chunk_count);
+    if (!input->chunks)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < input->chunk_count; i++) {
+        ak_chunk *chunk = &input->chunks[i];
+        *chunk = (ak_chunk){.first = i * size,
+                            .count = n - i * size < size ? n - i * size : size,
+                            .runs = ak_arena_new(batch->arena, ak_step_run, AK_TOWERS * encoders)};
+        if (!chunk->runs)
+            return ak_fail_memory(error);
+        for (int e = 0; e < encoders; e++)
+            AK_TRY(collate_encoder(side, e, batch, input->features, chunk, error));
     }
     return AKIN_OK;
 }
@@ -87,20 +117,17 @@ static akin_status renumber_groups(const ak_side *side, ak_batch *batch, akin_er
 static akin_status collate(void *user, ak_batch *batch, akin_error *error)
 {
     const ak_side *side = user;
-    const akin_model *model = side->model;
     if (side->negatives)
         AK_TRY(ak_negatives_extend(side, batch, error));
     ak_step_input *input = ak_arena_new(batch->arena, ak_step_input, 1);
     if (!input)
         return ak_fail_memory(error);
-    input->run_count = 0;
-    input->features = ak_matrix_new(batch->arena, batch->object_count, model->input_dim);
+    input->features = ak_matrix_new(batch->arena, batch->object_count, side->model->input_dim);
     if (!input->features.data)
         return ak_fail_memory(error);
     if (side->features)
         gather(side, batch, input->features);
-    for (int e = 0; e < model->encoder_count; e++)
-        AK_TRY(collate_encoder(side, e, batch, input, error));
+    AK_TRY(collate_chunks(side, batch, input, error));
     AK_TRY(collate_tags(side, batch, input, error));
     batch->collated = input;
     return side->group_map ? renumber_groups(side, batch, error) : AKIN_OK;
@@ -127,9 +154,9 @@ static akin_status open_stream(ak_side *side, akin_error *error)
 }
 
 akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *loader, bool cache,
-                         const ak_table *training, akin_error *error)
+                         int64_t chunk_size, const ak_table *training, akin_error *error)
 {
-    *side = (ak_side){.model = model, .loader = loader};
+    *side = (ak_side){.model = model, .loader = loader, .chunk_size = chunk_size};
     if (!loader)
         return AKIN_OK;
     bool reused;

@@ -1,10 +1,13 @@
 /* The training step: the flow of akin.h, forwards and back. Its number, from which random numbers are
-   drawn, counts batches; akin_training's step counts updates. */
+   drawn, counts batches; akin_training's step counts updates.
+
+   Encoders run the batch in chunks, one or (train.chunk_size) several. Of several only the features
+   are kept, which is all that head and loss ask for; backward runs each chunk again for what it needs
+   of it: the batch's gradients in the memory of a chunk (GradCache: Gao et al., Scaling Deep
+   Contrastive Learning Batch Size under Memory Limited Setup, 2021). */
 #include "train/train.h"
 
 #include <math.h>
-
-enum { STREAM = 0x646f6373 }; /* the seed of the documents' pass */
 
 /* What one step holds; memory of the step's arena. */
 typedef struct step {
@@ -13,8 +16,9 @@ typedef struct step {
     ak_step_input *input;
     akin_matrix embeddings;
     akin_matrix d_embeddings, d_features;
+    int64_t *numbers; /* of the objects: 0, 1, 2, ... */
     void *head_record;
-    void *run_record[AK_MAX_RUNS];
+    void *run_record[AK_MAX_RUNS]; /* of the last chunk that ran */
     double loss;
 } step;
 
@@ -32,7 +36,12 @@ static akin_status begin(akin_training *t, step *s, ak_batch *batch, bool traini
                           .documents = batch->labels.kind == AKIN_PAIRS ? batch->count : 0,
                           .tags = s->input->tags};
     s->embeddings = ak_matrix_new(t->arena, batch->object_count, t->model->dim);
-    return s->embeddings.data ? AKIN_OK : ak_fail_memory(error);
+    s->numbers = ak_arena_new(t->arena, int64_t, batch->object_count);
+    if (!s->embeddings.data || !s->numbers)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < batch->object_count; i++)
+        s->numbers[i] = i;
+    return AKIN_OK;
 }
 
 /* A validation's time is its own, whatever it does. */
@@ -42,12 +51,12 @@ static void enter(akin_training *t, const step *s, ak_stage stage)
         ak_enter(t, stage);
 }
 
-/* Documents are dropped other numbers than queries, if one encoder reads both. */
-static akin_pass run_pass(const step *s, const ak_step_run *run)
+/* The step's pass over some of the objects, in the arena of their chunk. */
+static akin_pass run_pass(const akin_training *t, const step *s, const ak_step_run *run)
 {
     akin_pass own = s->pass;
-    if (run->tower == AK_DOCUMENT_TOWER)
-        own.seed = ak_random(own.seed, STREAM, 0);
+    own.arena = t->chunk_arena;
+    own.numbers = s->numbers + run->first;
     return own;
 }
 
@@ -57,18 +66,45 @@ static akin_matrix run_rows(const akin_training *t, const ak_step_run *run, akin
                             ak_matrix_rows(features, run->first, run->count));
 }
 
+/* Nothing is left of the chunk before. again: for backward, which wants the records of the encoders
+   that are trained. */
+static akin_status chunk_forward(akin_training *t, step *s, const ak_chunk *chunk, bool again,
+                                 akin_error *error)
+{
+    enter(t, s, AK_STAGE_ENCODERS);
+    ak_arena_reset(t->chunk_arena);
+    for (int i = 0; i < chunk->run_count; i++) {
+        const ak_step_run *run = &chunk->runs[i];
+        const akin_encoder *encoder = run->encoder;
+        akin_pass pass = run_pass(t, s, run);
+        if (!again || ak_encoder_trainable(encoder))
+            AK_TRY(encoder->type->forward(encoder->self, &pass, run->batch,
+                                          run_rows(t, run, s->input->features), &s->run_record[i],
+                                          error));
+    }
+    return AKIN_OK;
+}
+
+static akin_status chunk_backward(akin_training *t, step *s, const ak_chunk *chunk,
+                                  akin_error *error)
+{
+    enter(t, s, AK_STAGE_ENCODERS_BACKWARD);
+    for (int i = 0; i < chunk->run_count; i++) {
+        const ak_step_run *run = &chunk->runs[i];
+        const akin_encoder *encoder = run->encoder;
+        akin_pass pass = run_pass(t, s, run);
+        if (ak_encoder_trainable(encoder))
+            AK_TRY(encoder->type->backward(encoder->self, &pass, run->batch, s->run_record[i],
+                                           run_rows(t, run, s->d_features), error));
+    }
+    return AKIN_OK;
+}
+
 /* The columns of encoders that are not cached; cached ones were gathered by the loader. */
 static akin_status encoders_forward(akin_training *t, step *s, akin_error *error)
 {
-    enter(t, s, AK_STAGE_ENCODERS);
-    for (int i = 0; i < s->input->run_count; i++) {
-        const ak_step_run *run = &s->input->runs[i];
-        const akin_encoder *encoder = run->encoder;
-        akin_pass pass = run_pass(s, run);
-        AK_TRY(encoder->type->forward(encoder->self, &pass, run->batch,
-                                      run_rows(t, run, s->input->features), &s->run_record[i],
-                                      error));
-    }
+    for (int64_t i = 0; i < s->input->chunk_count; i++)
+        AK_TRY(chunk_forward(t, s, &s->input->chunks[i], false, error));
     return AKIN_OK;
 }
 
@@ -111,16 +147,14 @@ static akin_status head_backward(akin_training *t, step *s, akin_error *error)
                                 s->d_features, error);
 }
 
+/* From the last chunk, whose records are still there; the others run forwards again. */
 static akin_status encoders_backward(akin_training *t, step *s, akin_error *error)
 {
-    enter(t, s, AK_STAGE_ENCODERS_BACKWARD);
-    for (int i = 0; i < s->input->run_count; i++) {
-        const ak_step_run *run = &s->input->runs[i];
-        const akin_encoder *encoder = run->encoder;
-        akin_pass pass = run_pass(s, run);
-        if (ak_encoder_trainable(encoder))
-            AK_TRY(encoder->type->backward(encoder->self, &pass, run->batch, s->run_record[i],
-                                           run_rows(t, run, s->d_features), error));
+    int64_t last = s->input->chunk_count - 1;
+    for (int64_t i = last; i >= 0; i--) {
+        if (i < last)
+            AK_TRY(chunk_forward(t, s, &s->input->chunks[i], true, error));
+        AK_TRY(chunk_backward(t, s, &s->input->chunks[i], error));
     }
     return AKIN_OK;
 }

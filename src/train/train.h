@@ -49,12 +49,13 @@ typedef struct ak_side {
     ak_features *features; /* NULL: nothing is cached */
     ak_stems *stems;       /* NULL: no frozen layers are */
     const ak_negatives *negatives; /* that the batches get besides; NULL: none */
+    int64_t chunk_size;    /* objects that encoders run at once; 0: a whole batch */
     bool reads_objects;    /* an encoder runs in every step */
     int64_t *group_map;    /* the training set's number of each group; NULL: this is that set */
     int64_t groups;        /* with group_map: of the training set and of this one */
 } ak_side;
 
-/* An encoder that runs in a step and the rows of the features that it makes: all of them, or those
+/* An encoder that runs in a step and the rows of the features that it makes: all of a chunk, or those
    of queries or documents where it has sides. */
 typedef struct ak_step_run {
     const akin_encoder *encoder; /* the tower */
@@ -66,17 +67,24 @@ typedef struct ak_step_run {
 
 #define AK_MAX_RUNS (AK_TOWERS * AK_MAX_ENCODERS)
 
+/* Objects of a batch that encoders run at once. */
+typedef struct ak_chunk {
+    int64_t first, count; /* rows */
+    ak_step_run *runs;
+    int run_count; /* others' columns came from the cache */
+} ak_chunk;
+
 /* What the loader's threads make of a batch. */
 typedef struct ak_step_input {
     akin_matrix features; /* objects x input_dim; columns of running encoders are not set yet */
-    ak_step_run runs[AK_MAX_RUNS];
-    int run_count; /* others' columns came from the cache */
-    const int32_t *tags;   /* NULL: the head wants none */
+    ak_chunk *chunks;
+    int64_t chunk_count;
+    const int32_t *tags;  /* NULL: the head wants none */
 } ak_step_input;
 
 /* training: the table whose numbers of groups are used (losses have a row for each); NULL: its own. */
 akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *loader, bool cache,
-                         const ak_table *training, akin_error *error);
+                         int64_t chunk_size, const ak_table *training, akin_error *error);
 void ak_side_close(ak_side *side);
 const ak_hash *ak_side_keys(const ak_side *side); /* contents x encoders: see ak_contents */
 
@@ -168,6 +176,7 @@ struct akin_training {
     int figure_count;
     ak_figure *step_figures[AK_MAX_VALUES]; /* of the metrics, when computed per step */
     akin_arena *arena;      /* of a step */
+    akin_arena *chunk_arena; /* of a chunk of its objects, while encoders run */
     akin_arena *run_arena;  /* of the run: names, metrics */
     int64_t epoch, step, batch; /* batch: delivered in this epoch */
     int64_t accumulated;    /* batches whose gradients wait for an update */

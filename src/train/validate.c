@@ -66,10 +66,10 @@ static akin_status embed_contents(akin_training *t, const ak_side *side, const i
                                   ak_way way, akin_matrix y, akin_error *error)
 {
     akin_pass pass = {.size = sizeof pass,
-                      .arena = t->arena,
+                      .arena = t->chunk_arena,
                       .precision = t->trainer.precision,
                       .documents = way.tower == AK_DOCUMENT_TOWER ? y.rows : 0};
-    akin_matrix features = way.head ? ak_matrix_new(t->arena, y.rows, t->model->input_dim) : y;
+    akin_matrix features = way.head ? ak_matrix_new(t->chunk_arena, y.rows, t->model->input_dim) : y;
     if (!features.data)
         return ak_fail_memory(error);
     if (side->features)
@@ -78,7 +78,7 @@ static akin_status embed_contents(akin_training *t, const ak_side *side, const i
         AK_TRY(run_encoders(side, way.tower, numbers, features, &pass, error));
     if (!way.head)
         return AKIN_OK;
-    AK_TRY(ak_model_key_tags(t->model, ak_side_keys(side), numbers, y.rows, t->arena, &pass.tags,
+    AK_TRY(ak_model_key_tags(t->model, ak_side_keys(side), numbers, y.rows, t->chunk_arena, &pass.tags,
                              error));
     return ak_model_head_forward(t->model, &pass, features, y, error);
 }
@@ -105,8 +105,8 @@ static akin_status embed_chunk(akin_training *t, const ak_side *side, int64_t fi
     ak_table_source source = {side->table, side->dataset};
     ak_contents contents = ak_table_contents(&source);
     bool sides = akin_model_base_has_sides(t->model);
-    ak_arena_reset(t->arena);
-    int64_t *numbers = ak_arena_new(t->arena, int64_t, y.rows), n = 0;
+    ak_arena_reset(t->chunk_arena);
+    int64_t *numbers = ak_arena_new(t->chunk_arena, int64_t, y.rows), n = 0;
     if (!numbers)
         return ak_fail_memory(error);
     for (int64_t i = first; i < first + y.rows; i++)
