@@ -175,7 +175,8 @@ static void test_which_prompts(void **state)
         {"{\"prompts\": {\"query\": \"\", \"document\": \"\"}, \"default_prompt_name\": null}", "",
          "", NULL},
         {"{\"prompts\": {\"query\": \"query : \", \"new\": \"new \"}, "
-         "\"default_prompt_name\": \"new\"}", "", "query : ", "new "},
+         "\"default_prompt_name\": \"new\"}", "", "query : ", ""},
+        {"{\"prompts\": {\"new\": \"new \"}, \"default_prompt_name\": \"new\"}", "", "new ", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         float x[TEXTS * MOST], y[TEXTS * MOST];

@@ -297,8 +297,10 @@ void ak_sentence_folder_free(ak_sentence_folder *folder)
 
 ak_prompts ak_sentence_folder_prompts(const ak_sentence_folder *f)
 {
-    return (ak_prompts){f->query_prompt ? f->query_prompt : f->prompt,
-                        f->document_prompt ? f->document_prompt : f->prompt};
+    if (!f->query_prompt && !f->document_prompt)
+        return (ak_prompts){f->prompt, f->prompt};
+    return (ak_prompts){f->query_prompt ? f->query_prompt : "",
+                        f->document_prompt ? f->document_prompt : ""};
 }
 
 bool ak_is_sentence_folder(const char *path)

@@ -47,7 +47,9 @@ akin_status ak_sentence_folder_copy(const char *from, const char *to, bool weigh
 typedef struct ak_prompts {
     const char *query, *document;
 } ak_prompts;
-/* What sentence-transformers' encode_query and encode_document put before texts. */
+/* What sentence-transformers' encode_query and encode_document put before texts; where neither has a
+   prompt, what encode does. (Release 6 adds an empty "document" of its own and so never comes to
+   "passage" and "corpus", which its documentation promises.) */
 ak_prompts ak_sentence_folder_prompts(const ak_sentence_folder *folder);
 /* Makes the copy `to` say what was read otherwise than the folder `was` says. */
 akin_status ak_sentence_folder_adapt(const ak_sentence_folder *was, const char *to,

@@ -124,13 +124,13 @@ static akin_status set_prompts(akin_arena *arena, const char *path, const ak_sen
     return write_json(path, root, error);
 }
 
-/* What reads the folder alone would put other texts before some. */
+/* What reads the folder alone would put other texts before some. Two prompts are always written, by
+   the names that every release knows. */
 static bool reads_otherwise(const ak_sentence_folder *was, ak_prompts p)
 {
     ak_prompts theirs = ak_sentence_folder_prompts(was);
-    bool one = strcmp(p.query, p.document) == 0;
-    return strcmp(theirs.query, p.query) || strcmp(theirs.document, p.document) ||
-           (one && strcmp(was->prompt, p.query));
+    return strcmp(p.query, p.document) || strcmp(theirs.query, p.query) ||
+           strcmp(theirs.document, p.document) || strcmp(was->prompt, p.query);
 }
 
 static akin_status adapt(akin_arena *arena, const ak_sentence_folder *was, const char *to,
