@@ -527,7 +527,8 @@ struct akin_loss_class {
     akin_sample_kind kind;
     const akin_option *options;
     size_t options_size;
-    /* `options` outlive the object. `groups`: how many the training set has (0 for pairs). */
+    /* `options` outlive the object. `groups`: how many the training set has (0 for pairs). Both may
+       be NULL: `self` is then the options, which must not be changed. */
     akin_status (*create)(void **self, const void *options, int64_t dim, int64_t groups,
                           akin_parameters *parameters, akin_error *error);
     void (*free)(void *self);

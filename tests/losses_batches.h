@@ -71,6 +71,7 @@ static void *options_of(const akin_loss_class *loss)
     return options;
 }
 
+/* These losses are their options: free frees them. */
 static akin_status create(void **self, const akin_loss_class *loss, const char *const (*set)[2],
                           int count, akin_error *error)
 {
@@ -81,8 +82,9 @@ static akin_status create(void **self, const akin_loss_class *loss, const char *
     *self = NULL;
     akin_status status = ak_loss_describe(loss, options, &traits, error);
     if (!status)
-        status = loss->create(self, options, 4, 3, NULL, error);
-    free(options);
+        status = ak_loss_object(self, loss, options, 4, 3, NULL, error);
+    if (status)
+        free(options);
     return status;
 }
 
@@ -106,8 +108,7 @@ static void *create_for(const problem *p)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (find_option(p->loss, all[i][0]))
             set_option(p->loss, options, all[i][0], all[i][1]);
-    assert_int_equal(p->loss->create(&self, options, p->width, 0, NULL, NULL), AKIN_OK);
-    free(options);
+    assert_int_equal(ak_loss_object(&self, p->loss, options, p->width, 0, NULL, NULL), AKIN_OK);
     return self;
 }
 
@@ -186,7 +187,7 @@ static void run_loss(run *r, const problem *p, const double *x)
     mdx.data = NULL;
     assert_int_equal(p->loss->compute(self, &pass, &l->labels, mx, mdx, &alone, NULL), AKIN_OK);
     assert_memory_equal(&alone, &r->value, sizeof alone);
-    p->loss->free(self);
+    free(self);
     free(l);
 }
 

@@ -76,7 +76,7 @@ static void *options_of(const setting *s)
 typedef struct run {
     const setting *setting;
     akin_parameters *parameters;
-    void *self;
+    void *self, *options;
     akin_pass pass;
     akin_labels labels;
     int64_t stride;
@@ -89,7 +89,7 @@ static void open_run(run *r, const setting *s, const scene *p, const double *x, 
                      int64_t padding)
 {
     void *options = options_of(s);
-    *r = (run){.setting = s, .pass = {.size = sizeof r->pass}, .stride = p->width + padding};
+    *r = (run){.setting = s, .options = options, .pass = {.size = sizeof r->pass}, .stride = p->width + padding};
     r->labels = (akin_labels){.size = sizeof r->labels,
                               .kind = s->loss->kind,
                               .count = p->samples,
@@ -99,7 +99,8 @@ static void open_run(run *r, const setting *s, const scene *p, const double *x, 
                               .score = p->score};
     assert_int_equal(ak_arena_create(&r->pass.arena, NULL), AKIN_OK);
     assert_int_equal(akin_parameters_create(&r->parameters, NULL), AKIN_OK);
-    assert_int_equal(s->loss->create(&r->self, options, p->width, p->groups, r->parameters, NULL),
+    assert_int_equal(ak_loss_object(&r->self, s->loss, options, p->width, p->groups, r->parameters,
+                                    NULL),
                      AKIN_OK);
     assert_int_equal(akin_parameters_seal(r->parameters, 1, NULL), AKIN_OK);
     assert_int_equal(ak_parameters_train(r->parameters, NULL), AKIN_OK);
@@ -117,7 +118,6 @@ static void open_run(run *r, const setting *s, const scene *p, const double *x, 
         if (i % r->stride < p->width)
             r->x[i] = (float)x[i / r->stride * p->width + i % r->stride];
     }
-    free(options);
 }
 
 static akin_status compute(run *r, const scene *p, bool gradient)
@@ -144,7 +144,8 @@ static void run_loss(run *r, const setting *s, const scene *p, const double *x, 
 
 static void close_run(run *r)
 {
-    r->setting->loss->free(r->self);
+    ak_loss_object_free(r->self, r->setting->loss);
+    free(r->options);
     akin_parameters_free(r->parameters);
     ak_arena_free(r->pass.arena);
     free(r->x);

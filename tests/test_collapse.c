@@ -76,15 +76,13 @@ static void divided(float *y, const int64_t *group, const int64_t *content, floa
                           .groups = 8};
     akin_pass pass = {.size = sizeof pass};
     double value;
-    void *self, *options = calloc(1, ak_loss_triplet.options_size);
+    void *options = calloc(1, ak_loss_triplet.options_size);
     assert_int_equal(ak_arena_create(&pass.arena, NULL), AKIN_OK);
     assert_int_equal(ak_options_defaults(ak_loss_triplet.options, options, pass.arena, NULL),
                      AKIN_OK);
-    assert_int_equal(ak_loss_triplet.create(&self, options, WIDTH, 8, NULL, NULL), AKIN_OK);
-    assert_int_equal(ak_loss_triplet.compute(self, &pass, &labels, ak_matrix(y, OBJECTS, WIDTH),
+    assert_int_equal(ak_loss_triplet.compute(options, &pass, &labels, ak_matrix(y, OBJECTS, WIDTH),
                                              ak_matrix(dy, OBJECTS, WIDTH), &value, NULL),
                      AKIN_OK);
-    ak_loss_triplet.free(self);
     free(options);
     ak_arena_free(pass.arena);
 }

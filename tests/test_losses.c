@@ -61,7 +61,7 @@ static void golden_values_are_met(void **state)
         check_near(value, g->value, 2e-6, g->name);
         check_near(dx[0], g->gradient[0], 5e-6, g->name);
         check_near(dx[5 * 4 + 2], g->gradient[1], 5e-6, g->name);
-        g->loss->free(self);
+        free(self);
         ak_arena_free(pass.arena);
         free(l);
         free(p);
@@ -243,7 +243,7 @@ static void check_memory(const problem *p, double *x, const char *name, uint64_t
         ak_arena_free(pass.arena);
     }
     assert_true(n > 2);
-    p->loss->free(self);
+    free(self);
     free(l);
     free(fx);
     free(dx);
@@ -433,7 +433,7 @@ static void a_batch_of_one_pair_many_times(void **state)
                                                                 (akin_matrix){0}, &value, NULL),
                      AKIN_OK);
     check_near(value, 0, 1e-6, "nothing but known positives"); /* and it takes no cubic time */
-    ak_loss_multiple_negatives_ranking.free(self);
+    free(self);
     ak_arena_free(pass.arena);
     free(content);
     free(score);
@@ -462,7 +462,7 @@ static void options_that_do_not_fit_are_refused(void **state)
             assert_null(self);
             assert_non_null(strstr(error.message, rows[i].part));
         } else {
-            ak_loss_triplet.free(self);
+            free(self);
         }
     }
 }
@@ -475,15 +475,16 @@ static void every_listed_loss_is_whole(void **state)
         akin_parameters *parameters;
         void *self = &self, *options = options_of(loss);
         assert_int_equal(loss->size, sizeof *loss);
-        assert_true(loss->name && loss->summary && loss->compute && loss->free);
+        assert_true(loss->name && loss->summary && loss->compute);
+        assert_int_equal(!loss->create, !loss->free);
         if (count)
             assert_true(strcmp(ak_losses[count - 1]->name, loss->name) < 0);
         assert_int_equal(akin_parameters_create(&parameters, NULL), AKIN_OK);
         ak_memory_fail_at(1);
-        akin_status status = loss->create(&self, options, 4, 2, parameters, NULL);
+        akin_status status = ak_loss_object(&self, loss, options, 4, 2, parameters, NULL);
         ak_memory_fail_at(0);
-        assert_int_equal(status, loss->options_size ? AKIN_ERR_MEMORY : AKIN_OK);
-        assert_null(self);
+        assert_int_equal(status, loss->create ? AKIN_ERR_MEMORY : AKIN_OK);
+        assert_ptr_equal(self, loss->create ? NULL : options);
         akin_parameters_free(parameters);
         free(options);
     }

@@ -29,8 +29,8 @@ static akin_status create(void **self, const void *given, int64_t dim, int64_t g
                           akin_parameters *parameters, akin_error *error)
 {
     const options *o = given;
-    return ak_class_loss_create(self, "arcface", given, sizeof(options), dim, groups, 0.01,
-                                o->lr_factor, parameters, error);
+    return ak_class_loss_create(self, "arcface", given, dim, groups, 0.01, o->lr_factor, parameters,
+                                error);
 }
 
 static double target(const void *given, double cosine, double *slope)
@@ -63,6 +63,6 @@ const akin_loss_class ak_loss_arcface = {
     .options = option_rows,
     .options_size = sizeof(options),
     .create = create,
-    .free = ak_class_loss_free,
+    .free = ak_free,
     .compute = compute,
 };

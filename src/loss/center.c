@@ -25,8 +25,8 @@ static akin_status create(void **self, const void *given, int64_t dim, int64_t g
                           akin_parameters *parameters, akin_error *error)
 {
     const options *o = given;
-    return ak_class_loss_create(self, "center", given, sizeof(options), dim, groups,
-                                1 / sqrt((double)dim), o->lr_factor, parameters, error);
+    return ak_class_loss_create(self, "center", given, dim, groups, 1 / sqrt((double)dim),
+                                o->lr_factor, parameters, error);
 }
 
 static akin_status describe(const void *given, akin_loss_traits *traits, akin_error *error)
@@ -100,7 +100,7 @@ const akin_loss_class ak_loss_center = {
     .options = option_rows,
     .options_size = sizeof(options),
     .create = create,
-    .free = ak_class_loss_free,
+    .free = ak_free,
     .compute = compute,
     .describe = describe,
 };

@@ -25,13 +25,6 @@ static const akin_option option_rows[] = {
     {0},
 };
 
-static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
-                          akin_parameters *parameters, akin_error *error)
-{
-    (void)dim, (void)groups, (void)parameters;
-    return ak_loss_keep_options(self, given, sizeof(options), error);
-}
-
 /* Places that are no negatives hold minus infinity, and so must their logits. */
 static AK_KERNEL void negative_logits(const float *s, float gamma, float margin, float *weight,
                                       float *logit, int64_t n)
@@ -107,7 +100,5 @@ const akin_loss_class ak_loss_circle = {
     .kind = AKIN_GROUPS,
     .options = option_rows,
     .options_size = sizeof(options),
-    .create = create,
-    .free = ak_free,
     .compute = compute,
 };

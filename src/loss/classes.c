@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-akin_status ak_class_loss_create(void **self, const char *name, const void *options, size_t size,
+akin_status ak_class_loss_create(void **self, const char *name, const void *options,
                                  int64_t dim, int64_t groups, double deviation, double lr_factor,
                                  akin_parameters *parameters, akin_error *error)
 {
@@ -18,27 +18,16 @@ akin_status ak_class_loss_create(void **self, const char *name, const void *opti
     ak_class_loss *loss = ak_calloc(1, sizeof *loss);
     if (!loss)
         return ak_fail_memory(error);
-    loss->parameters = parameters;
-    akin_status status = ak_loss_keep_options(&loss->options, options, size, error);
-    if (!status)
-        status = akin_parameters_add(parameters, &loss->number, "classes", groups, dim,
-                                     AKIN_INIT_NORMAL, deviation, false, error);
+    *loss = (ak_class_loss){.parameters = parameters, .options = options};
+    akin_status status = akin_parameters_add(parameters, &loss->number, "classes", groups, dim,
+                                             AKIN_INIT_NORMAL, deviation, false, error);
     if (status) {
-        ak_class_loss_free(loss);
+        ak_free(loss);
         return status;
     }
     akin_parameters_get(parameters, loss->number)->lr_factor = lr_factor;
     *self = loss;
     return AKIN_OK;
-}
-
-void ak_class_loss_free(void *self)
-{
-    ak_class_loss *loss = self;
-    if (!loss)
-        return;
-    ak_free(loss->options);
-    ak_free(loss);
 }
 
 bool ak_is_member(const ak_classes *c, const akin_labels *labels, int64_t i)

@@ -8,15 +8,14 @@
 typedef struct ak_class_loss {
     akin_parameters *parameters;
     int number; /* of the parameter "classes", groups x dim */
-    void *options;
+    const void *options;
 } ak_class_loss;
 
 /* The class rows are normal of standard deviation `deviation`, without weight decay. `name` is for
-   messages. `options` are copied; freed by ak_class_loss_free. */
-akin_status ak_class_loss_create(void **self, const char *name, const void *options, size_t size,
-                                 int64_t dim, int64_t groups, double deviation, double lr_factor,
+   messages. Freed by ak_free. */
+akin_status ak_class_loss_create(void **self, const char *name, const void *options, int64_t dim,
+                                 int64_t groups, double deviation, double lr_factor,
                                  akin_parameters *parameters, akin_error *error);
-void ak_class_loss_free(void *self);
 
 typedef struct ak_classes {
     ak_space space;

@@ -32,13 +32,6 @@ static const akin_option option_rows[] = {
     {0},
 };
 
-static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
-                          akin_parameters *parameters, akin_error *error)
-{
-    (void)dim, (void)groups, (void)parameters;
-    return ak_loss_keep_options(self, given, sizeof(options), error);
-}
-
 static double gap(double margin, double distance)
 {
     return distance < margin ? margin - distance : 0;
@@ -121,7 +114,5 @@ const akin_loss_class ak_loss_contrastive = {
     .kind = AKIN_PAIRS,
     .options = option_rows,
     .options_size = sizeof(options),
-    .create = create,
-    .free = ak_free,
     .compute = compute,
 };

@@ -24,13 +24,6 @@ static const akin_option option_rows[] = {
     {0},
 };
 
-static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
-                          akin_parameters *parameters, akin_error *error)
-{
-    (void)dim, (void)groups, (void)parameters;
-    return ak_loss_keep_options(self, given, sizeof(options), error);
-}
-
 typedef struct order {
     int64_t n;
     const float *score;
@@ -129,7 +122,5 @@ const akin_loss_class ak_loss_cosent = {
     .kind = AKIN_PAIRS,
     .options = option_rows,
     .options_size = sizeof(options),
-    .create = create,
-    .free = ak_free,
     .compute = compute,
 };

@@ -6,14 +6,6 @@
 
 static const akin_option option_rows[] = {{0}};
 
-static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
-                          akin_parameters *parameters, akin_error *error)
-{
-    (void)given, (void)dim, (void)groups, (void)parameters, (void)error;
-    *self = NULL; /* it has nothing to keep */
-    return AKIN_OK;
-}
-
 static akin_status compute(void *self, const akin_pass *pass, const akin_labels *labels,
                            akin_matrix x, akin_matrix dx, double *value, akin_error *error)
 {
@@ -43,7 +35,5 @@ const akin_loss_class ak_loss_cosine_similarity = {
     .summary = "pairs: the cosine is to be the score",
     .kind = AKIN_PAIRS,
     .options = option_rows,
-    .create = create,
-    .free = ak_free,
     .compute = compute,
 };

@@ -30,13 +30,6 @@ static const akin_option option_rows[] = {
     {0},
 };
 
-static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
-                          akin_parameters *parameters, akin_error *error)
-{
-    (void)dim, (void)groups, (void)parameters;
-    return ak_loss_keep_options(self, given, sizeof(options), error);
-}
-
 /* Similarities to places among the bounds, 0 .. bins; minus infinity lies beyond all pulses. */
 static AK_KERNEL void places(const float *s, float per_unit, float *u, int64_t n)
 {
@@ -146,7 +139,5 @@ const akin_loss_class ak_loss_fastap = {
     .kind = AKIN_GROUPS,
     .options = option_rows,
     .options_size = sizeof(options),
-    .create = create,
-    .free = ak_free,
     .compute = compute,
 };

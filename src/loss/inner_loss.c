@@ -16,9 +16,8 @@ akin_status ak_inner_loss_create(ak_inner_loss *out, const akin_class_given *giv
         .type = given->type, .parameters = parameters, .first = ak_parameters_count(parameters)};
     if (scope)
         AK_TRY(ak_parameters_enter(parameters, scope, &mark, error));
-    akin_status status = AKIN_OK;
-    if (out->type->create)
-        status = out->type->create(&out->self, given->options, dim, groups, parameters, error);
+    akin_status status = ak_loss_object(&out->self, out->type, given->options, dim, groups,
+                                        parameters, error);
     if (scope)
         ak_parameters_leave(parameters, mark);
     out->end = ak_parameters_count(parameters);
@@ -27,8 +26,7 @@ akin_status ak_inner_loss_create(ak_inner_loss *out, const akin_class_given *giv
 
 void ak_inner_loss_free(ak_inner_loss *loss)
 {
-    if (loss->self && loss->type->free)
-        loss->type->free(loss->self);
+    ak_loss_object_free(loss->self, loss->type);
     loss->self = NULL;
 }
 

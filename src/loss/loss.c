@@ -36,6 +36,23 @@ akin_status ak_loss_describe(const akin_loss_class *type, const void *options,
     return AK_CLASS_HAS(type, describe) ? type->describe(options, traits, error) : AKIN_OK;
 }
 
+akin_status ak_loss_object(void **self, const akin_loss_class *type, const void *options,
+                           int64_t dim, int64_t groups, akin_parameters *parameters,
+                           akin_error *error)
+{
+    *self = NULL;
+    if (type->create)
+        return type->create(self, options, dim, groups, parameters, error);
+    *self = (void *)options;
+    return AKIN_OK;
+}
+
+void ak_loss_object_free(void *self, const akin_loss_class *type)
+{
+    if (self && type->create && type->free)
+        type->free(self);
+}
+
 akin_status ak_loss_keep_options(void **self, const void *options, size_t size, akin_error *error)
 {
     *self = ak_alloc(size);

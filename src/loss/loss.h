@@ -28,6 +28,12 @@ extern const akin_loss_class ak_loss_xbm;
 akin_status ak_loss_describe(const akin_loss_class *type, const void *options,
                              akin_loss_traits *traits, akin_error *error);
 
+/* The object of a class, which may be its options: see akin_loss_class. */
+akin_status ak_loss_object(void **self, const akin_loss_class *type, const void *options,
+                           int64_t dim, int64_t groups, akin_parameters *parameters,
+                           akin_error *error);
+void ak_loss_object_free(void *self, const akin_loss_class *type); /* self NULL: nothing */
+
 /* NULL-terminated: what the registry starts with. */
 extern const akin_loss_class *const ak_losses[];
 

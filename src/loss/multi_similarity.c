@@ -25,13 +25,6 @@ static const akin_option option_rows[] = {
     {0},
 };
 
-static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
-                          akin_parameters *parameters, akin_error *error)
-{
-    (void)dim, (void)groups, (void)parameters;
-    return ak_loss_keep_options(self, given, sizeof(options), error);
-}
-
 /* s becomes the derivatives of log(1 + sum exp(scale (s - base))) / |scale|, which is returned.
    most: the largest of scale s. The 1 is exp(0 - shift) once everything is shifted. */
 static double softly(float *s, int64_t n, float scale, float base, float most)
@@ -92,8 +85,6 @@ const akin_loss_class ak_loss_multi_similarity = {
     .kind = AKIN_GROUPS,
     .options = option_rows,
     .options_size = sizeof(options),
-    .create = create,
-    .free = ak_free,
     .compute = compute,
     .compute_memory = compute_memory,
 };

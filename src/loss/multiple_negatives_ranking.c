@@ -32,13 +32,6 @@ static const akin_option option_rows[] = {
     {0},
 };
 
-static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
-                          akin_parameters *parameters, akin_error *error)
-{
-    (void)dim, (void)groups, (void)parameters;
-    return ak_loss_keep_options(self, given, sizeof(options), error);
-}
-
 /* 1 / anchors for the pairs of score > .5, 0 for the others; returns the number of anchors. */
 static int64_t weigh_anchors(const akin_labels *labels, float *weight)
 {
@@ -198,8 +191,6 @@ const akin_loss_class ak_loss_multiple_negatives_ranking = {
     .kind = AKIN_PAIRS,
     .options = option_rows,
     .options_size = sizeof(options),
-    .create = create,
-    .free = ak_free,
     .compute = compute,
     .compute_memory = compute_memory,
 };

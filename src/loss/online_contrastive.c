@@ -34,13 +34,6 @@ static const akin_option option_rows[] = {
     {0},
 };
 
-static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
-                          akin_parameters *parameters, akin_error *error)
-{
-    (void)dim, (void)groups, (void)parameters;
-    return ak_loss_keep_options(self, given, sizeof(options), error);
-}
-
 /* What one row found, and, for all rows alike, which similarities count. */
 typedef struct tally {
     double sum, count;
@@ -185,7 +178,5 @@ const akin_loss_class ak_loss_online_contrastive = {
     .kind = AKIN_GROUPS,
     .options = option_rows,
     .options_size = sizeof(options),
-    .create = create,
-    .free = ak_free,
     .compute = compute,
 };

@@ -27,8 +27,8 @@ static akin_status create(void **self, const void *given, int64_t dim, int64_t g
                           akin_parameters *parameters, akin_error *error)
 {
     const options *o = given;
-    return ak_class_loss_create(self, "proxy_anchor", given, sizeof(options), dim, groups,
-                                sqrt(2 / (double)groups), o->lr_factor, parameters, error);
+    return ak_class_loss_create(self, "proxy_anchor", given, dim, groups, sqrt(2 / (double)groups),
+                                o->lr_factor, parameters, error);
 }
 
 typedef struct proxies {
@@ -135,6 +135,6 @@ const akin_loss_class ak_loss_proxy_anchor = {
     .options = option_rows,
     .options_size = sizeof(options),
     .create = create,
-    .free = ak_class_loss_free,
+    .free = ak_free,
     .compute = compute,
 };

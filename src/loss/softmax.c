@@ -26,8 +26,8 @@ static akin_status create(void **self, const void *given, int64_t dim, int64_t g
                           akin_parameters *parameters, akin_error *error)
 {
     const options *o = given;
-    return ak_class_loss_create(self, "softmax", given, sizeof(options), dim, groups, 0.01,
-                                o->lr_factor, parameters, error);
+    return ak_class_loss_create(self, "softmax", given, dim, groups, 0.01, o->lr_factor, parameters,
+                                error);
 }
 
 static akin_status compute(void *self, const akin_pass *pass, const akin_labels *labels,
@@ -47,6 +47,6 @@ const akin_loss_class ak_loss_softmax = {
     .options = option_rows,
     .options_size = sizeof(options),
     .create = create,
-    .free = ak_class_loss_free,
+    .free = ak_free,
     .compute = compute,
 };

@@ -23,13 +23,6 @@ static const akin_option option_rows[] = {
     {0},
 };
 
-static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
-                          akin_parameters *parameters, akin_error *error)
-{
-    (void)dim, (void)groups, (void)parameters;
-    return ak_loss_keep_options(self, given, sizeof(options), error);
-}
-
 static double row_loss(void *loss, const ak_group_row *row)
 {
     const options *o = loss;
@@ -83,8 +76,6 @@ const akin_loss_class ak_loss_supcon = {
     .kind = AKIN_GROUPS,
     .options = option_rows,
     .options_size = sizeof(options),
-    .create = create,
-    .free = ak_free,
     .compute = compute,
     .compute_memory = compute_memory,
 };

@@ -66,13 +66,6 @@ static akin_status describe(const void *given, akin_loss_traits *traits, akin_er
     return AKIN_OK;
 }
 
-static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
-                          akin_parameters *parameters, akin_error *error)
-{
-    (void)dim, (void)groups, (void)parameters;
-    return ak_loss_keep_options(self, given, sizeof(options), error);
-}
-
 /* ---- hard ---- */
 
 typedef struct divisor {
@@ -277,8 +270,6 @@ const akin_loss_class ak_loss_triplet = {
     .kind = AKIN_GROUPS,
     .options = option_rows,
     .options_size = sizeof(options),
-    .create = create,
-    .free = ak_free,
     .compute = compute,
     .describe = describe,
     .compute_memory = ak_triplet_compute_memory,

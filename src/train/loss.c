@@ -100,9 +100,8 @@ akin_status ak_loss_open(akin_loss *loss, int64_t dim, int64_t groups, uint64_t 
                          akin_error *error)
 {
     AK_TRY(akin_parameters_create(&loss->parameters, error));
-    if (loss->type->create)
-        AK_TRY(loss->type->create(&loss->self, loss->options, dim, groups, loss->parameters,
-                                  error));
+    AK_TRY(ak_loss_object(&loss->self, loss->type, loss->options, dim, groups, loss->parameters,
+                          error));
     return akin_parameters_seal(loss->parameters, seed, error);
 }
 
@@ -110,8 +109,7 @@ void akin_loss_free(akin_loss *loss)
 {
     if (!loss)
         return;
-    if (loss->self && loss->type->free)
-        loss->type->free(loss->self);
+    ak_loss_object_free(loss->self, loss->type);
     akin_parameters_free(loss->parameters);
     ak_free(loss->options);
     ak_arena_free(loss->arena);
