@@ -401,6 +401,13 @@ static akin_status load_plain(akin_model **out, akin_context *context, const cha
 {
     akin_arena *arena;
     akin_encoder *encoder = NULL;
+    bool known;
+    AK_TRY(ak_is_sentence_folder(&known, folder, error));
+    if (!known)
+        return ak_fail(error, AKIN_ERR_FORMAT,
+                       "%s: neither a model (akin.json) nor a sentence-transformers folder "
+                       "(modules.json or config.json)",
+                       folder);
     AK_TRY(ak_arena_create(&arena, error));
     ak_value *map = ak_value_new_map(arena);
     const char *type = ak_is_static_folder(folder) ? "static" : "transformer";
@@ -437,13 +444,8 @@ akin_status akin_model_load(akin_model **out, akin_context *context, const char 
                          path, ak_file_kind(path));
     else if (ak_path_what(name) == AK_PATH_FILE)
         status = load_described(out, context, path, name, precision, error);
-    else if (ak_is_sentence_folder(path))
-        status = load_plain(out, context, path, precision, error);
     else
-        status = ak_fail(error, AKIN_ERR_FORMAT,
-                         "%s: neither a model (akin.json) nor a sentence-transformers folder "
-                         "(modules.json or config.json)",
-                         path);
+        status = load_plain(out, context, path, precision, error);
     ak_free(name);
     if (!status && !((*out)->path = ak_path_absolute(path)))
         status = ak_fail_memory(error);

@@ -303,15 +303,16 @@ ak_prompts ak_sentence_folder_prompts(const ak_sentence_folder *f)
                         f->document_prompt ? f->document_prompt : ""};
 }
 
-bool ak_is_sentence_folder(const char *path)
+akin_status ak_is_sentence_folder(bool *is, const char *path, akin_error *error)
 {
     static const char *const marks[] = {"modules.json", "config.json"};
-    for (int i = 0; i < 2; i++) {
+    *is = false;
+    for (int i = 0; i < 2 && !*is; i++) {
         char *mark = ak_path_join(path, marks[i]);
-        bool found = mark && ak_path_what(mark) == AK_PATH_FILE;
+        if (!mark)
+            return ak_fail_memory(error);
+        *is = ak_path_what(mark) == AK_PATH_FILE;
         ak_free(mark);
-        if (found)
-            return true;
     }
-    return false;
+    return AKIN_OK;
 }

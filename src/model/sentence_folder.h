@@ -36,7 +36,7 @@ akin_status ak_sentence_folder_read(ak_sentence_folder *out, const char *folder,
 void ak_sentence_folder_free(ak_sentence_folder *folder);
 
 /* Is there such a folder at `path` (modules.json or config.json in it)? */
-bool ak_is_sentence_folder(const char *path);
+akin_status ak_is_sentence_folder(bool *is, const char *path, akin_error *error);
 
 /* ---- sentence_folder_write.c ---- */
 
