@@ -497,6 +497,9 @@ typedef struct akin_labels {
     const int64_t *positive_start, *positives;
     /* Pairs: so many at the end, of score 0, are hard negatives of earlier ones, whose a they repeat. */
     int64_t repeated;
+    /* A row per object: its vector by the run's teacher (akin_trainer.teacher), as wide as that makes
+       it, never in the space of the embeddings. data NULL: there is no teacher. */
+    akin_matrix teacher;
 } akin_labels;
 
 /* What is known of a loss by its options, before there is any data. */
@@ -506,6 +509,8 @@ typedef struct akin_loss_traits {
     bool collapses;        /* it only pulls: standing alone it makes all vectors one */
     bool memory;           /* it can be computed against a memory of earlier batches */
     bool remembers;        /* it has such a memory: numbers must mean the same in every batch */
+    bool teacher;          /* it learns from akin_labels.teacher: a run without one is refused */
+    bool any_kind;         /* from pairs as well as from groups, whatever `kind` says */
 } akin_loss_traits;
 
 /* Objects of earlier batches of a run, constants by now: objects of groups, or the b's of pairs. */
@@ -897,6 +902,10 @@ typedef struct akin_trainer {
     /* 0; else encoders run so many objects at a time, and those that are trained run them twice: the
        gradients of the whole batch in the memory of a chunk (GradCache: Gao et al., 2021). */
     int64_t chunk_size;
+    /* NULL, or the folder of a model (akin_model_load) that the losses learn from: its vectors of all
+       objects are computed once, through the cache, and stand in akin_labels.teacher. A checkpoint
+       knows its vector space: a run with another teacher does not go on from it. */
+    const char *teacher;
 } akin_trainer;
 
 AKIN_API akin_trainer akin_trainer_defaults(void);

@@ -289,19 +289,16 @@ void ak_features_gather(const ak_features *features, ak_tower tower, const int64
 
 #define CHUNK 4096 /* rows that go through the head at once */
 
-static akin_status embed_chunk(const ak_features *features, ak_way way, int64_t first,
-                               akin_arena *arena, akin_matrix y, akin_error *error)
+akin_status ak_features_embed_some(const ak_features *features, ak_way way, const int64_t *content,
+                                   akin_arena *arena, akin_matrix y, akin_error *error)
 {
     const akin_model *model = features->model;
     akin_pass pass = {.size = sizeof pass,
                       .arena = arena,
                       .documents = way.tower == AK_DOCUMENT_TOWER ? y.rows : 0};
-    int64_t *content = ak_arena_new(arena, int64_t, y.rows);
     akin_matrix x = way.head ? ak_matrix_new(arena, y.rows, model->input_dim) : y;
-    if (!content || !x.data)
+    if (!x.data)
         return ak_fail_memory(error);
-    for (int64_t i = 0; i < y.rows; i++)
-        content[i] = first + i;
     ak_features_gather(features, way.tower, content, y.rows, x);
     if (!way.head)
         return AKIN_OK;
@@ -309,8 +306,19 @@ static akin_status embed_chunk(const ak_features *features, ak_way way, int64_t 
     return ak_model_head_forward(model, &pass, x, y, error);
 }
 
-akin_status ak_features_embed(const ak_features *features, ak_way way, int64_t first, akin_matrix y,
-                              akin_error *error)
+static akin_status embed_chunk(const ak_features *features, ak_way way, int64_t first,
+                               akin_arena *arena, akin_matrix y, akin_error *error)
+{
+    int64_t *content = ak_arena_new(arena, int64_t, y.rows);
+    if (!content)
+        return ak_fail_memory(error);
+    for (int64_t i = 0; i < y.rows; i++)
+        content[i] = first + i;
+    return ak_features_embed_some(features, way, content, arena, y, error);
+}
+
+akin_status ak_features_embed(const ak_features *features, ak_way way, int64_t first,
+                              akin_matrix y, akin_error *error)
 {
     akin_arena *arena;
     AK_TRY(ak_arena_create(&arena, error));

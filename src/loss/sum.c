@@ -25,18 +25,24 @@ static akin_status describe(const void *given, akin_loss_traits *traits, akin_er
 {
     const options *o = given;
     const akin_class_given *items = o->losses.items;
+    const char *first = NULL; /* that wants one kind */
     AK_TRY(ak_check_weights("sum", "losses", o->losses.count, &o->weights, error));
     for (int64_t i = 0; i < o->losses.count; i++) {
         akin_loss_traits own;
         AK_TRY(ak_loss_describe(items[i].type, items[i].options, &own, error));
-        if (i && own.kind != traits->kind)
+        if (!own.any_kind && first && own.kind != traits->kind)
             return ak_fail(
                 error, AKIN_ERR_MISMATCH, "sum: the loss \"%s\" learns from %s, but \"%s\" from %s",
-                items[i].type_name, kind_name(own.kind), items->type_name, kind_name(traits->kind));
-        traits->kind = own.kind;
+                items[i].type_name, kind_name(own.kind), first, kind_name(traits->kind));
+        if (!own.any_kind) {
+            traits->kind = own.kind;
+            first = items[i].type_name;
+        }
+        traits->teacher |= own.teacher;
         traits->collapses = own.collapses && (i == 0 || traits->collapses);
         traits->remembers |= own.remembers;
     }
+    traits->any_kind = !first;
     return AKIN_OK;
 }
 

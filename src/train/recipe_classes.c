@@ -119,7 +119,7 @@ static akin_status write_loss(const akin_recipe *recipe, const akin_loss *loss, 
 {
     akin_sample_kind samples = (akin_sample_kind)recipe->data.samples, kind = loss->traits.kind;
     const ak_value *map = ak_value_get(recipe->root, "loss");
-    if (kind != samples)
+    if (kind != samples && !loss->traits.any_kind)
         return ak_fail_at(error, AKIN_ERR_MISMATCH, recipe->name, map ? map->line : 0,
                           "the loss \"%s\" learns from %s, but \"data.samples\" is %s",
                           loss->type->name, kind_name(kind), kind_name(samples));

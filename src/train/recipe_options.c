@@ -89,14 +89,15 @@ static akin_status parse_data(akin_recipe *recipe, akin_error *error)
     return recipe->data.streaming ? check_streaming(recipe, data, error) : AKIN_OK;
 }
 
-static akin_status place_logs(akin_recipe *recipe, akin_error *error)
+/* A path of the trainer's starts from the recipe's folder. */
+static akin_status place(akin_recipe *recipe, const char **member, akin_error *error)
 {
-    if (!recipe->trainer.log_folder)
+    if (!*member)
         return AKIN_OK;
-    char *path = ak_path_join(recipe->folder, recipe->trainer.log_folder);
-    recipe->trainer.log_folder = path ? ak_arena_copy(recipe->arena, path, strlen(path)) : NULL;
+    char *path = ak_path_join(recipe->folder, *member);
+    *member = path ? ak_arena_copy(recipe->arena, path, strlen(path)) : NULL;
     ak_free(path);
-    return recipe->trainer.log_folder ? AKIN_OK : ak_fail_memory(error);
+    return *member ? AKIN_OK : ak_fail_memory(error);
 }
 
 /* Names of rows that share a map with others, and of the maps in it. */
@@ -169,7 +170,8 @@ static akin_status parse_train(akin_recipe *recipe, akin_error *error)
     AK_TRY(ak_options_parse(ak_trainer_rows, &recipe->trainer, train, batch_keys, arena,
                             recipe->name, error));
     recipe->trainer.seed = (uint64_t)recipe->batch.seed;
-    AK_TRY(place_logs(recipe, error));
+    AK_TRY(place(recipe, &recipe->trainer.log_folder, error));
+    AK_TRY(place(recipe, &recipe->trainer.teacher, error));
     AK_TRY(parse_sampler(recipe, ak_value_get(train, "sampler"), error));
     AK_TRY(ak_options_parse(ak_checkpoint_rows, &recipe->trainer, ak_value_get(train, "checkpoint"),
                             NULL, arena, recipe->name, error));

@@ -82,7 +82,7 @@ static akin_status check_kind(const akin_training *t, const akin_loader *loader,
 {
     akin_sample_kind have = akin_dataset_kind(akin_loader_dataset(loader));
     akin_sample_kind want = t->loss->traits.kind;
-    if (have == want)
+    if (have == want || t->loss->traits.any_kind)
         return AKIN_OK;
     return ak_fail(error, AKIN_ERR_MISMATCH,
                    "the loss \"%s\" learns from %s, but the %s data (%s) holds %s",
@@ -175,6 +175,8 @@ static akin_status configure_cache(akin_training *t, bool *enabled, akin_error *
         AK_TRY(t->trainable->configure_cache(t->trainable->user, &options, error));
     *enabled = options.enabled;
     ak_model_set_cache(t->model, &options);
+    if (t->teacher)
+        ak_model_set_cache(t->teacher, &options);
     return AKIN_OK;
 }
 
@@ -378,6 +380,8 @@ static akin_status open_sides(akin_training *t, akin_loader *train, akin_loader 
     AK_TRY(configure_cache(t, &cache, error));
     AK_TRY(ak_side_open(&t->train, t->model, train, cache, chunk, NULL, error));
     AK_TRY(ak_side_open(&t->validation, t->model, validation, cache, chunk, t->train.table, error));
+    AK_TRY(ak_side_teach(&t->train, t->teacher, error));
+    AK_TRY(ak_side_teach(&t->validation, t->teacher, error));
     return count_steps(t, error);
 }
 
@@ -389,6 +393,7 @@ static akin_status open_all(akin_training *t, akin_loader *train, akin_loader *v
     AK_TRY(ak_arena_create(&t->run_arena, error));
     AK_TRY(configure_model(t, error));
     AK_TRY(configure_loss(t, train, validation, error));
+    AK_TRY(ak_teacher_open(t, akin_dataset_kind(akin_loader_dataset(train)), error));
     AK_TRY(configure_optimizer(t, error));
     AK_TRY(open_sides(t, train, validation, error));
     ak_tell_doubts(t);
@@ -451,6 +456,7 @@ void ak_run_close(akin_training *t)
     ak_negatives_close(&t->negatives);
     akin_loss_free(t->loss);
     akin_model_free(t->model);
+    akin_model_free(t->teacher);
     ak_run_log_close(t->log);
     ak_unlock(t->lock);
     ak_free(t->history.data);

@@ -78,10 +78,11 @@ static akin_status add_hard_negatives(const akin_training *t, akin_arena *arena,
     return ak_options_write(ak_mining_rows, &t->trainer.hard_negatives, map, arena, error);
 }
 
-/* Options that may differ when a run goes on: they do not change what its steps compute. */
+/* Options that may differ when a run goes on: they do not change what its steps compute (the teacher
+   counts by its space). */
 static const char *const free_options[] = {"epochs",           "max_steps",   "max_seconds",
                                            "log_folder",       "tensorboard", "profile",
-                                           "progress_metrics", NULL};
+                                           "progress_metrics", "teacher",     NULL};
 
 static akin_status add_options(const akin_training *t, const akin_option *rows, akin_arena *arena,
                                ak_value *map, akin_error *error)
@@ -122,6 +123,8 @@ static akin_status add_all(const akin_training *t, akin_arena *arena, ak_value *
     AK_TRY(add_options(t, ak_trainer_rows, arena, train, error));
     AK_TRY(add_options(t, ak_stopping_rows, arena, stopping, error));
     AK_TRY(add_hard_negatives(t, arena, train, error));
+    if (t->teacher && !add_hash(arena, root, "teacher", t->teacher_space))
+        return ak_fail_memory(error);
     return ak_optimizer_write(&t->optimizer_options, optimizer, arena, error);
 }
 

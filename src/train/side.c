@@ -129,6 +129,8 @@ static akin_status collate(void *user, ak_batch *batch, akin_error *error)
         gather(side, batch, input->features);
     AK_TRY(collate_chunks(side, batch, input, error));
     AK_TRY(collate_tags(side, batch, input, error));
+    if (side->teacher)
+        AK_TRY(ak_teacher_gather(side, batch, error));
     batch->collated = input;
     return side->group_map ? renumber_groups(side, batch, error) : AKIN_OK;
 }
@@ -187,6 +189,8 @@ void ak_side_close(ak_side *side)
         ak_loader_stop(side->loader);
     ak_features_free(side->features);
     ak_stems_free(side->stems);
+    ak_features_free(side->teacher_features);
+    ak_free(side->teacher_keys);
     ak_table_free(side->table);
     ak_free(side->group_map);
     *side = (ak_side){0};

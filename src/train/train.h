@@ -53,6 +53,9 @@ typedef struct ak_side {
     bool reads_objects;    /* an encoder runs in every step */
     int64_t *group_map;    /* the training set's number of each group; NULL: this is that set */
     int64_t groups;        /* with group_map: of the training set and of this one */
+    const akin_model *teacher;     /* NULL: none; of a stream it runs with every batch */
+    ak_features *teacher_features; /* by teacher_keys, contents x the teacher's encoders */
+    ak_hash *teacher_keys;
 } ak_side;
 
 /* An encoder that runs in a step and the rows of the features that it makes: all of a chunk, or those
@@ -87,6 +90,15 @@ akin_status ak_side_open(ak_side *side, const akin_model *model, akin_loader *lo
                          int64_t chunk_size, const ak_table *training, akin_error *error);
 void ak_side_close(ak_side *side);
 const ak_hash *ak_side_keys(const ak_side *side); /* contents x encoders: see ak_contents */
+
+/* ---- teacher.c: vectors of another model, which losses learn from ---- */
+
+/* Loads the model that the trainer names, if the loss wants one it must. */
+akin_status ak_teacher_open(akin_training *t, akin_sample_kind kind, akin_error *error);
+/* Finds or computes its vectors of an open side's contents. */
+akin_status ak_side_teach(ak_side *side, const akin_model *teacher, akin_error *error);
+/* Into the batch's labels. Any thread. */
+akin_status ak_teacher_gather(const ak_side *side, ak_batch *batch, akin_error *error);
 
 /* ---- profile.c: where the time goes ---- */
 
@@ -208,6 +220,8 @@ struct akin_training {
     double started, told;   /* seconds: of the run, of the last progress message */
     double checkpointed, checkpoint_cost; /* seconds: of the last checkpoint, what it took */
     ak_hash base;           /* the encoders' space before the first step */
+    akin_model *teacher;    /* NULL: none */
+    ak_hash teacher_space;
 };
 
 /* configure_* in their order; then sides, parts, metrics. `summary` gets what was reused. */

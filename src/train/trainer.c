@@ -52,6 +52,8 @@ const akin_option ak_trainer_rows[] = {
     {.name = TRAINER(progress_metrics, progress_metrics), .type = AKIN_OPTION_STRING,
      .default_text = "loss",
      .help = "what the progress line shows: loss, lr and names of figures, with commas"},
+    {.name = TRAINER(teacher, teacher), .type = AKIN_OPTION_STRING,
+     .help = "the folder of a model that the loss learns from (mse, margin_mse, kl)"},
     {.name = TRAINER(profile, profile), .type = AKIN_OPTION_BOOL, .default_text = "false",
      .help = "tell where the time went, at the end"},
     {.name = TRAINER(precision, precision), .type = AKIN_OPTION_CHOICE, .default_text = "f32",
