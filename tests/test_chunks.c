@@ -1,5 +1,6 @@
-/* train.chunk_size: encoders that run a batch in chunks give the step of the whole batch. Forwards to
-   the bit, dropout included; gradients to rounding, for every encoder and whatever else a run has. */
+/* train.chunk_size: encoders that run a batch in chunks give the step of the whole batch. Forwards
+   to the bit, dropout included; gradients to rounding, for every encoder and whatever else a run
+   has. */
 #include "support.h"
 
 #include "tiny_model.h"
@@ -301,7 +302,8 @@ static void test_less_memory(void **state)
 static void test_resumed_bits(void **state)
 {
     (void)state;
-    static const char *const sets[] = {"train.chunk_size=5"}, *const others[] = {"train.chunk_size=6"};
+    static const char *const sets[] = {"train.chunk_size=5"};
+    static const char *const others[] = {"train.chunk_size=6"};
     char folder[300];
     outcome *o = calloc(1, sizeof *o);
     akin_model *whole, *half, *resumed;
@@ -314,8 +316,7 @@ static void test_resumed_bits(void **state)
     *o = (outcome){.stop_after = 2};
     assert_int_equal(run(&half, sets, 1, folder, false, o, NULL), AKIN_ERR_INTERRUPTED);
     *o = (outcome){0};
-    assert_int_equal(run(&resumed, others, 1, folder, true, o, &error),
-                     AKIN_ERR_MISMATCH);
+    assert_int_equal(run(&resumed, others, 1, folder, true, o, &error), AKIN_ERR_MISMATCH);
     assert_says(&error, "chunk_size");
     assert_ok(run(&resumed, sets, 1, folder, true, o, told));
     assert_ok(akin_model_fingerprint(whole, &a, told));

@@ -369,6 +369,120 @@ static void test_subgroups_together(void **state)
     free_scene(loader, t, dataset);
 }
 
+/* ---- length_buckets ---- */
+
+/* Pairs of 2 .. 1001 bytes; the last 60 are as long as one another. */
+static akin_dataset *make_lengths(int64_t n)
+{
+    static char text[1024];
+    static akin_pair pairs[4096];
+    akin_dataset *dataset;
+    memset(text, 'x', sizeof text);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t length = 2 + (i < n - 60 ? i * 389 % 1000 : 500);
+        pairs[i] = (akin_pair){{text, (size_t)(length / 3 + i % 2)},
+                               {text, (size_t)(length - length / 3 - i % 2)},
+                               1,
+                               0};
+    }
+    assert_ok(akin_dataset_from_pairs(&dataset, pairs, n, told));
+    return dataset;
+}
+
+static void range_of(const epoch *e, int64_t b, const ak_table *t, int64_t *low, int64_t *high)
+{
+    *low = INT64_MAX;
+    *high = 0;
+    for (int64_t i = e->start[b]; i < e->start[b + 1]; i++) {
+        const int64_t *content = t->content + 2 * e->sample[i];
+        int64_t length = (int64_t)t->bytes[content[0]] + t->bytes[content[1]];
+        *low = length < *low ? length : *low;
+        *high = length > *high ? length : *high;
+    }
+}
+
+/* Bytes that the pairs lack to the longest of their batch. */
+static int64_t padding(const epoch *e, const ak_table *t, int64_t full)
+{
+    int64_t sum = 0, low, high;
+    for (int64_t b = 0; b < full; b++) {
+        range_of(e, b, t, &low, &high);
+        for (int64_t i = e->start[b]; i < e->start[b + 1]; i++) {
+            const int64_t *content = t->content + 2 * e->sample[i];
+            sum += high - (int64_t)t->bytes[content[0]] - (int64_t)t->bytes[content[1]];
+        }
+    }
+    return sum;
+}
+
+/* With the whole epoch as the window no two batches' lengths mix. */
+static void check_apart(const epoch *e, const ak_table *t, int64_t full)
+{
+    int64_t rising = 0, low, high, other_low, other_high;
+    for (int64_t b = 0; b < full; b++)
+        for (int64_t c = 0; c < b; c++) {
+            range_of(e, b, t, &low, &high);
+            range_of(e, c, t, &other_low, &other_high);
+            assert_true(high <= other_low || other_high <= low);
+            rising += c == b - 1 && low >= other_high;
+        }
+    assert_true(rising > 0 && rising < full - 1); /* nor do they stand in order */
+}
+
+static void test_lengths_apart(void **state)
+{
+    (void)state;
+    akin_dataset *dataset = make_lengths(660);
+    ak_table *t = build(dataset);
+    akin_loader *loader;
+    static epoch e;
+    bool others = false;
+    assert_ok(make_loader(&loader, dataset, t, "{type: length_buckets, window: 0}", 25, false,
+                          told));
+    for (int64_t number = 0; number < 5; number++) {
+        int64_t rest = e.sample[650], low, high;
+        run_epoch(loader, number, 0, &e);
+        check_each_once(&e, t);
+        assert_int_equal(e.batches, 27);
+        assert_int_equal(e.start[27] - e.start[26], 10);
+        check_apart(&e, t, 26);
+        range_of(&e, 26, t, &low, &high);
+        assert_true(high - low > 100); /* what is left over is of any length */
+        others = others || (number && e.sample[650] != rest);
+    }
+    assert_true(others);
+    free_scene(loader, t, dataset);
+}
+
+/* The longer the window the less is padded; the equally long meet others every time. */
+static void test_lengths_windows(void **state)
+{
+    (void)state;
+    static const char *const samplers[] = {"shuffle", "{type: length_buckets, window: 2}",
+                                           "{type: length_buckets, window: 8}", "length_buckets"};
+    akin_dataset *dataset = make_lengths(660);
+    ak_table *t = build(dataset);
+    int64_t before = INT64_MAX;
+    for (int i = 0; i < 4; i++) {
+        static epoch e, next;
+        akin_loader *loader;
+        assert_ok(make_loader(&loader, dataset, t, samplers[i], 25, true, told));
+        run_epoch(loader, 1, 0, &e);
+        run_epoch(loader, 2, 0, &next);
+        check_each_once(&e, t);
+        assert_int_equal(e.batches, 26);
+        assert_int_equal(e.left_out, 10);
+        assert_memory_not_equal(e.sample, next.sample, sizeof e.sample);
+        int64_t padded = padding(&e, t, 26);
+        if (4 * padded > 3 * before)
+            fail_msg("%s pads %lld, after %lld", samplers[i], (long long)padded, (long long)before);
+        before = padded;
+        akin_loader_free(loader);
+    }
+    ak_table_free(t);
+    akin_dataset_free(dataset);
+}
+
 /* ---- all ---- */
 
 static const struct {
@@ -380,7 +494,9 @@ static const struct {
            {"no_duplicates", false},
            {"{type: groups, samples_per_group: 3}", false},
            {"{type: subgroups, keep: apart}", true},
-           {"{type: subgroups, keep: together}", true}};
+           {"{type: subgroups, keep: together}", true},
+           {"{type: length_buckets, window: 3}", true},
+           {"length_buckets", false}};
 #define ALL (int)(sizeof all / sizeof *all)
 
 static akin_dataset *scene_of(int k)
@@ -490,6 +606,7 @@ static void test_bad(void **state)
         {3, "subgroups", false, AKIN_ERR_ARGUMENT, "all pairs are of one subgroup"},
         {3, "{type: subgroups, keep: near}", false, AKIN_ERR_ARGUMENT, "keep"},
         {2, "{type: no_duplicates, k: 1}", false, AKIN_ERR_ARGUMENT, "k"},
+        {2, "{type: length_buckets, window: -1}", false, AKIN_ERR_ARGUMENT, "window"},
         {2, "{", false, AKIN_ERR_FORMAT, ""},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -586,6 +703,8 @@ int main(void)
         cmocka_unit_test(test_no_duplicates_alike),
         cmocka_unit_test(test_subgroups_apart),
         cmocka_unit_test(test_subgroups_together),
+        cmocka_unit_test(test_lengths_apart),
+        cmocka_unit_test(test_lengths_windows),
         cmocka_unit_test(test_reproducible),
         cmocka_unit_test(test_steady_state_allocates_nothing),
         cmocka_unit_test(test_out_of_memory),

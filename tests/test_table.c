@@ -124,6 +124,7 @@ static void assert_same_table(const ak_table *a, const ak_table *b)
     assert_memory_equal(a->content, b->content, (size_t)n * 2 * sizeof *a->content);
     assert_memory_equal(a->keys, b->keys, (size_t)c * sizeof *a->keys);
     assert_memory_equal(a->first_sample, b->first_sample, (size_t)c * sizeof *a->first_sample);
+    assert_memory_equal(a->bytes, b->bytes, (size_t)c * sizeof *a->bytes);
     assert_memory_equal(a->score, b->score, (size_t)n * sizeof *a->score);
     assert_memory_equal(a->subgroup, b->subgroup, (size_t)n * sizeof *a->subgroup);
     assert_memory_equal(a->positive_start, b->positive_start,

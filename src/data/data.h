@@ -95,6 +95,7 @@ typedef struct ak_table {
     int64_t parts;         /* keys that the rule gives for an object */
     ak_hash *part_keys;    /* contents x parts; NULL when parts is 1: `keys` are the same */
     int64_t *first_sample; /* per content: the first sample that holds it */
+    uint32_t *bytes;       /* per content: the size of its object there */
     uint8_t *sides;        /* pairs: per content, AK_ON_QUERIES | AK_ON_DOCUMENTS; groups: NULL */
     float *score;          /* pairs */
     int64_t *subgroup;     /* pairs; NULL when no sample gives one. 0 .. subgroups - 1 */

@@ -13,7 +13,8 @@ static const ak_sampler_class shuffle = {
 
 static const ak_sampler_class *const classes[] = {&shuffle, &ak_sampler_groups,
                                                   &ak_sampler_no_duplicates,
-                                                  &ak_sampler_subgroups};
+                                                  &ak_sampler_subgroups,
+                                                  &ak_sampler_length_buckets};
 #define CLASSES (int64_t)(sizeof classes / sizeof *classes)
 
 const ak_sampler_class *ak_sampler_default(void)

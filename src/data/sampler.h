@@ -43,7 +43,8 @@ typedef struct ak_sampler_class {
 } ak_sampler_class;
 
 const ak_sampler_class *ak_sampler_default(void); /* shuffle */
-extern const ak_sampler_class ak_sampler_groups, ak_sampler_no_duplicates, ak_sampler_subgroups;
+extern const ak_sampler_class ak_sampler_groups, ak_sampler_length_buckets,
+    ak_sampler_no_duplicates, ak_sampler_subgroups;
 
 /* An epoch's plan, for `drawn` samples of the table. */
 typedef struct ak_planner ak_planner;

@@ -17,6 +17,7 @@ typedef struct block {
     int64_t first, count;
     ak_hash keys[2 * BLOCK];
     ak_hash *part_keys;   /* 2 * BLOCK x parts; NULL when parts is 1 */
+    uint32_t bytes[2 * BLOCK];
     int64_t label[BLOCK]; /* pairs: subgroup, groups: group */
     float score[BLOCK];
     akin_arena *arena;
@@ -27,7 +28,7 @@ typedef struct builder {
     const ak_key_rule *rule; /* NULL: the object's bytes */
     ak_table *table;
     ak_intern contents, labels;
-    int64_t first_capacity, part_capacity;
+    int64_t first_capacity, part_capacity, bytes_capacity;
     ak_pipeline *pipeline;
     block *blocks;
     void *slots[MAX_WORKERS + 2];
@@ -43,6 +44,7 @@ static akin_status find_key(const builder *b, block *k, int64_t i, akin_object o
     bool document = b->table->kind == AKIN_PAIRS && i % 2;
     int64_t parts = b->table->parts;
     ak_hash *keys = k->part_keys ? k->part_keys + i * parts : &k->keys[i];
+    k->bytes[i] = object.size < UINT32_MAX ? (uint32_t)object.size : UINT32_MAX;
     if (!b->rule) {
         k->keys[i] = ak_hash_bytes(object.data, object.size);
         return AKIN_OK;
@@ -97,6 +99,8 @@ static akin_status take_content(builder *b, const block *k, int64_t i, akin_erro
     size_t size = (size_t)t->parts * sizeof *t->part_keys;
     AK_TRY(ak_grow(&t->first_sample, t->contents, &b->first_capacity, sizeof *t->first_sample,
                    error));
+    AK_TRY(ak_grow(&t->bytes, t->contents, &b->bytes_capacity, sizeof *t->bytes, error));
+    t->bytes[t->contents] = k->bytes[i];
     if (k->part_keys) {
         AK_TRY(ak_grow(&t->part_keys, t->contents, &b->part_capacity, size, error));
         memcpy(t->part_keys + t->contents * t->parts, k->part_keys + i * t->parts, size);
@@ -300,6 +304,7 @@ void ak_table_free(ak_table *table)
         ak_free(table->keys);
         ak_free(table->part_keys);
         ak_free(table->first_sample);
+        ak_free(table->bytes);
         ak_free(table->score);
         ak_free(table->subgroup);
         ak_free(table->group);

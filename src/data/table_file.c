@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-#define MAGIC "akin-tb3"
+#define MAGIC "akin-tb4"
 #define ALIGNMENT 64
-#define ARRAYS 10
+#define ARRAYS 11
 
 typedef struct header {
     char magic[8];
@@ -36,6 +36,7 @@ static void list_parts(ak_table *t, const header *h, part parts[ARRAYS])
         {(void **)&t->keys, h->contents, sizeof *t->keys},
         {(void **)&t->part_keys, h->parts > 1 ? h->contents * h->parts : 0, sizeof *t->part_keys},
         {(void **)&t->first_sample, h->contents, sizeof *t->first_sample},
+        {(void **)&t->bytes, h->contents, sizeof *t->bytes},
         {(void **)&t->score, pairs ? n : 0, sizeof *t->score},
         {(void **)&t->subgroup, pairs && h->has_subgroups ? n : 0, sizeof *t->subgroup},
         {(void **)&t->group, pairs ? 0 : n, sizeof *t->group},

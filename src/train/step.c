@@ -1,9 +1,9 @@
-/* The training step: the flow of akin.h, forwards and back. Its number, from which random numbers are
-   drawn, counts batches; akin_training's step counts updates.
+/* The training step: the flow of akin.h, forwards and back. Its number, from which random numbers
+   are drawn, counts batches; akin_training's step counts updates.
 
    Encoders run the batch in chunks, one or (train.chunk_size) several. Of several only the features
-   are kept, which is all that head and loss ask for; backward runs each chunk again for what it needs
-   of it: the batch's gradients in the memory of a chunk (GradCache: Gao et al., Scaling Deep
+   are kept, which is all that head and loss ask for; backward runs each chunk again for what it
+   needs of it: the batch's gradients in the memory of a chunk (GradCache: Gao et al., Scaling Deep
    Contrastive Learning Batch Size under Memory Limited Setup, 2021). */
 #include "train/train.h"
 
