@@ -1,18 +1,19 @@
 /* General products: C = alpha op(A) op(B) + beta C, A and B packed block by block on the way.
 
-   A thread owns a range of rows or of columns of C. For each block of k it packs a panel of 32
-   columns of B (first-level cache) and runs all tiles of a block of rows over it (Goto and van de
-   Geijn, 2008, the packed parts on the stack). C is the sum over the blocks of k, in their order,
-   of alpha times a tile; blocks of rows and threads do not show in the bits. */
+   A thread owns a range of rows or of columns of C. For each block of k it packs up to 12 panels of
+   B (second-level cache), once; then the rows of a tile, copied where A is transposed (first-level
+   cache), meet all of them. Packed B streams past the tile, which fetches it ahead (Goto and van de
+   Geijn, 2008, with the operands' places exchanged: a tile of 14 rows is small, and so is its share
+   of copying A). C is the sum over the blocks of k, in their order, of alpha times a tile; groups
+   of columns and threads do not show in the bits. */
 #include "kernels/tile.h"
 
 #include <omp.h>
 
 enum {
     BLOCK_STEPS = 384,
-    BLOCK_ROWS = 37 * AK_TILE_ROWS,  /* 0.8 MB of A: second-level cache */
-    COPIED_ROWS = 16 * AK_TILE_ROWS, /* the same where A is copied, on the stack */
-    GROUP = 4,                       /* panels of B packed at a time: 512 bytes of a row */
+    WIDE = 12 * AK_PANEL, /* columns of B packed at a time: 0.6 MB, second-level cache */
+    COPIED_ROWS = (AK_TILE_ROWS + 7) / 8 * 8, /* transpositions are of 8 x 8 */
 };
 
 typedef struct product {
@@ -28,12 +29,12 @@ typedef struct product {
 typedef struct scratch {
     union {
         float f32[COPIED_ROWS * BLOCK_STEPS];
-        uint16_t bf16[COPIED_ROWS * BLOCK_STEPS];
+        uint16_t bf16[AK_TILE_ROWS * BLOCK_STEPS];
     } rows;
-    float transposed[AK_TILE_ROWS * BLOCK_STEPS]; /* on the way to rows.bf16 */
+    float transposed[COPIED_ROWS * BLOCK_STEPS]; /* on the way to rows.bf16 */
     union {
-        float f32[GROUP * BLOCK_STEPS * AK_PANEL];
-        uint16_t bf16[GROUP * BLOCK_STEPS * AK_PANEL];
+        float f32[WIDE * BLOCK_STEPS];
+        uint16_t bf16[WIDE * BLOCK_STEPS];
     } panels;
     float out[AK_TILE_ROWS * AK_PANEL];
 } scratch;
@@ -52,132 +53,122 @@ AK_KERNEL static void merge_tile(float alpha, const float *out, float beta, floa
     }
 }
 
-/* Rows of op(A) in bfloat16, an even number of elements each. */
-static void narrow_rows(const product *u, const float *a, int64_t rows, int64_t k, scratch *s)
-{
-    int64_t even = k + (k & 1);
-    for (int64_t first = 0; first < rows; first += AK_TILE_ROWS) {
-        int64_t count = rows - first < AK_TILE_ROWS ? rows - first : AK_TILE_ROWS;
-        const float *from = a + first * u->a_row;
-        int64_t stride = u->a_row;
-        if (u->a_step != 1) {
-            ak_transpose_f32(from, u->a_step, k, count, s->transposed, k);
-            from = s->transposed;
-            stride = k;
-        }
-        for (int64_t i = 0; i < count; i++) {
-            uint16_t *row = s->rows.bf16 + (first + i) * even;
-            ak_bf16_from(from + i * stride, row, k);
-            if (k & 1)
-                row[k] = 0;
-        }
-    }
-}
-
-/* A block of the work: rows first .. first + rows of C, steps p .. p + k of the sum, and that part
-   of op(A) as the tiles read it, `stride` elements a row. */
+/* A block of the work: steps p .. p + k of the sum, columns `first` .. first + columns of C. */
 typedef struct block {
-    int64_t first, rows, p, k;
-    const void *a;
-    int64_t stride;
+    int64_t p, k, first, columns;
 } block;
 
-static bool copies_a(const product *u)
-{
-    return u->precision == AKIN_BF16 || u->a_step != 1;
-}
+/* Rows of op(A) as a tile reads them: k steps (in bfloat16 an even number) at `data`. */
+typedef struct operand {
+    const void *data;
+    int64_t stride; /* elements from row to row */
+} operand;
 
-static void take_a(const product *u, block *now, scratch *s)
+/* Rows i .. i + rows. The copy of a transposed A is in the first-level cache. */
+static operand take_a(const product *u, const block *now, int64_t i, int64_t rows, scratch *s)
 {
-    const float *a = u->a + now->first * u->a_row + now->p * u->a_step;
-    now->a = &s->rows;
-    if (u->precision == AKIN_BF16) {
-        now->stride = now->k + (now->k & 1);
-        narrow_rows(u, a, now->rows, now->k, s);
-    } else if (copies_a(u)) {
-        now->stride = now->k;
-        ak_transpose_f32(a, u->a_step, now->k, now->rows, s->rows.f32, now->k);
-    } else {
-        now->stride = u->a_row;
-        now->a = a;
+    const float *a = u->a + i * u->a_row + now->p * u->a_step;
+    int64_t stride = u->a_row, even = now->k + (now->k & 1);
+    if (u->a_step != 1) {
+        float *copy = u->precision == AKIN_BF16 ? s->transposed : s->rows.f32;
+        int64_t whole = (rows + 7) / 8 * 8; /* some of the next rows, where there are any */
+        ak_transpose_f32(a, u->a_step, now->k, i + whole <= u->m ? whole : rows, copy, now->k);
+        a = copy;
+        stride = now->k;
     }
+    if (u->precision != AKIN_BF16)
+        return (operand){a, stride};
+    for (int64_t r = 0; r < rows; r++) {
+        ak_bf16_from(a + r * stride, s->rows.bf16 + r * even, now->k);
+        if (now->k & 1)
+            s->rows.bf16[r * even + now->k] = 0;
+    }
+    return (operand){s->rows.bf16, even};
 }
 
-/* Packs the block's steps of columns j .. j + columns of op(B), at most GROUP panels. */
-static void pack_group(const product *u, const block *now, int64_t j, int64_t columns, scratch *s)
+/* Packs the block's part of op(B). */
+static void pack_b(const product *u, const block *now, scratch *s)
 {
-    const float *b = u->b + now->p * u->b_step + j * u->b_column;
+    const float *b = u->b + now->p * u->b_step + now->first * u->b_column;
     if (u->precision == AKIN_F32) {
-        ak_pack_panels_f32(b, u->b_step, u->b_column, now->k, columns, s->panels.f32);
+        ak_pack_panels_f32(b, u->b_step, u->b_column, now->k, now->columns, s->panels.f32);
         return;
     }
     uint16_t *panel = s->panels.bf16;
-    for (int64_t c = 0; c < columns; c += AK_PANEL, b += AK_PANEL * u->b_column) {
-        int64_t count = columns - c < AK_PANEL ? columns - c : AK_PANEL;
+    for (int64_t c = 0; c < now->columns; c += AK_PANEL, b += AK_PANEL * u->b_column) {
+        int64_t count = now->columns - c < AK_PANEL ? now->columns - c : AK_PANEL;
         ak_pack_bf16(b, u->b_step, u->b_column, now->k, count, panel);
         panel += (now->k + (now->k & 1)) * AK_PANEL;
     }
 }
 
-/* C's rows i .. i + rows of the block, `columns` of a panel: straight into C where that is all. */
-static void run_tile(const product *u, const ak_tile_kernel *kernel, const block *now, int64_t i,
-                     int64_t rows, const void *panel, float *c, int64_t columns, scratch *s)
+/* One tile, `columns` of a panel: straight into C where that is all. */
+static void run_tile(const product *u, const ak_tile_kernel *kernel, const block *now,
+                     const operand *a, int64_t rows, const void *panel, ak_ahead ahead, float *c,
+                     int64_t columns, scratch *s)
 {
     bool direct = columns == AK_PANEL && now->p == 0 && u->alpha == 1 && u->beta == 0;
     float *out = direct ? c : s->out;
     int64_t ldo = direct ? u->ldc : AK_PANEL;
-    const ak_ahead nothing = {s->out, 0};
     for (int64_t r = 0; r < rows; r++) { /* each row of C is on a page of its own */
         __builtin_prefetch(c + r * u->ldc, 1);
         __builtin_prefetch(c + r * u->ldc + columns - 1, 1);
     }
     if (u->precision == AKIN_BF16)
-        kernel->bf16((int)rows, (const uint16_t *)now->a + i * now->stride, now->stride, panel,
-                     now->k, nothing, out, ldo);
+        kernel->bf16((int)rows, a->data, a->stride, panel, now->k, ahead, out, ldo);
     else
-        kernel->f32((int)rows, (const float *)now->a + i * now->stride, now->stride, panel,
-                    AK_PANEL, now->k, nothing, out, ldo);
+        kernel->f32((int)rows, a->data, a->stride, panel, AK_PANEL, now->k, ahead, out, ldo);
     if (!direct)
         merge_tile(u->alpha, out, now->p == 0 ? u->beta : 1, c, u->ldc, rows, columns);
 }
 
-/* The block's tiles over columns j .. j + columns, at most GROUP panels. */
-static void run_group(const product *u, const ak_tile_kernel *kernel, const block *now, int64_t j,
-                      int64_t columns, scratch *s)
+/* All tiles of rows i .. i + rows of the block. */
+static void run_rows(const product *u, const ak_tile_kernel *kernel, const block *now, int64_t i,
+                     int64_t rows, scratch *s)
 {
-    pack_group(u, now, j, columns, s);
-    int64_t tiles = ak_tile_count(now->rows, kernel->rows);
-    for (int64_t column = 0; column < columns; column += AK_PANEL) {
-        int64_t width = columns - column < AK_PANEL ? columns - column : AK_PANEL;
+    operand a = take_a(u, now, i, rows, s);
+    float *c = u->c + i * u->ldc + now->first;
+    ak_ahead ahead = {s->out, 0};
+    if (u->a_step != 1) /* the next rows' lines are a page apart each */
+        ahead = (ak_ahead){u->a + (i + rows) * u->a_row + now->p * u->a_step,
+                           u->a_step * (int64_t)sizeof(float)};
+    for (int64_t column = 0; column < now->columns; column += AK_PANEL) {
+        int64_t width = now->columns - column < AK_PANEL ? now->columns - column : AK_PANEL;
         const void *panel = u->precision == AKIN_BF16
                                 ? (void *)(s->panels.bf16 + column * (now->k + (now->k & 1)))
                                 : (void *)(s->panels.f32 + column * now->k);
-        for (int64_t t = 0; t < tiles; t++) {
-            int64_t i = now->rows * t / tiles, rows = now->rows * (t + 1) / tiles - i;
-            run_tile(u, kernel, now, i, rows, panel, u->c + (now->first + i) * u->ldc + j + column,
-                     width, s);
-        }
+        run_tile(u, kernel, now, &a, rows, panel, ahead, c + column, width, s);
+        ahead = (ak_ahead){s->out, 0};
     }
 }
 
-/* Rows first .. last and columns left .. right of C. How k is cut into blocks depends on k alone:
+/* Share `part` of `parts` of `total`, in whole `unit`s. */
+static int64_t share_begin(int64_t total, int64_t unit, int64_t part, int64_t parts)
+{
+    int64_t begin = (total + unit - 1) / unit * part / parts * unit;
+    return begin < total ? begin : total;
+}
+
+/* Rows top .. bottom and columns left .. right of C. How k is cut into blocks depends on k alone:
    the order of a sum must not depend on the share. k = 0 is one block: C = beta C. */
-static void run_range(const product *u, int64_t first, int64_t last, int64_t left, int64_t right)
+static void run_range(const product *u, int64_t top, int64_t bottom, int64_t left, int64_t right)
 {
     const ak_tile_kernel *kernel = ak_tile_kernel_get();
-    int64_t most = copies_a(u) ? COPIED_ROWS : BLOCK_ROWS;
-    int64_t blocks = (last - first + most - 1) / most;
+    int64_t rows = bottom - top, tiles = ak_tile_count(rows, kernel->rows);
+    int64_t groups = (right - left + WIDE - 1) / WIDE;
     int64_t cuts = u->k > BLOCK_STEPS ? (u->k + BLOCK_STEPS - 1) / BLOCK_STEPS : 1;
     _Alignas(64) scratch s;
-    for (int64_t z = 0; z < blocks; z++)
+    for (int64_t g = 0; g < groups; g++)
         for (int64_t cut = 0; cut < cuts; cut++) {
-            block now = {.first = first + (last - first) * z / blocks, .p = u->k * cut / cuts};
-            now.rows = first + (last - first) * (z + 1) / blocks - now.first;
+            block now = {.p = u->k * cut / cuts, .first = left};
+            now.first += share_begin(right - left, AK_PANEL, g, groups);
+            now.columns = left + share_begin(right - left, AK_PANEL, g + 1, groups) - now.first;
             now.k = u->k * (cut + 1) / cuts - now.p;
-            take_a(u, &now, &s);
-            for (int64_t j = left; j < right; j += GROUP * AK_PANEL)
-                run_group(u, kernel, &now, j,
-                          right - j < GROUP * AK_PANEL ? right - j : GROUP * AK_PANEL, &s);
+            pack_b(u, &now, &s);
+            for (int64_t t = 0; t < tiles; t++) {
+                int64_t i = rows * t / tiles;
+                run_rows(u, kernel, &now, top + i, rows * (t + 1) / tiles - i, &s);
+            }
         }
 }
 
@@ -209,13 +200,6 @@ void ak_gemm_single(akin_precision precision, ak_transpose ta, ak_transpose tb, 
 {
     product u = product_of(precision, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     run_range(&u, 0, m, 0, n);
-}
-
-/* A share of `count` units of `unit` elements out of `total`, for thread `part` of `parts`. */
-static int64_t share_begin(int64_t total, int64_t unit, int part, int parts)
-{
-    int64_t begin = (total + unit - 1) / unit * part / parts * unit;
-    return begin < total ? begin : total;
 }
 
 void ak_gemm(akin_precision precision, ak_transpose ta, ak_transpose tb, int64_t m, int64_t n,
