@@ -59,10 +59,10 @@ AK_KERNEL static void drop_weights(float *scores, int64_t rows, int64_t tokens, 
         if (!drop)
             continue;
         uint32_t before = (uint32_t)drop->bits[i], within = (uint32_t)(drop->bits[i] >> 32);
+        uint32_t threshold = drop->threshold;
+        float kept = drop->scale;
         for (int64_t j = 0; j < tokens; j++)
-            scores[j] = ak_drop_hash((uint32_t)j, before, within) >= drop->threshold
-                            ? scores[j] * drop->scale
-                            : 0;
+            scores[j] *= ak_drop_hash((uint32_t)j, before, within) >= threshold ? kept : 0;
     }
 }
 

@@ -23,6 +23,7 @@ typedef struct buffers {
     float *lse, *delta;                 /* of all queries, of `width` columns */
     float *slopes;                      /* dS^T, tokens x width */
     float *weights, *tile;              /* rows of a tile x width */
+    uint32_t *before, *within;          /* halves of the queries' random bits, see drop.h */
 } buffers;
 
 /* Lays the buffers out from `memory`, or only counts (NULL): floats. */
@@ -40,7 +41,11 @@ static int64_t lay_out(int64_t tokens, int64_t head_dim, float *memory, buffers 
             *place[i] = memory + used;
         used += size[i];
     }
-    return used;
+    if (memory) {
+        b->before = (uint32_t *)(memory + used);
+        b->within = b->before + width;
+    }
+    return used + 2 * width;
 }
 
 int64_t ak_attention_backward_scratch(int64_t tokens, int64_t head_dim)
@@ -67,20 +72,21 @@ AK_KERNEL static void slopes_of_tile(const ak_attention_gradient *a, const buffe
     }
 }
 
-/* The same with dropout; queries past the last have no bits. */
+/* The same with dropout. */
 AK_KERNEL static void dropped_slopes_of_tile(const ak_attention_gradient *a, const buffers *b,
                                              int64_t first, int64_t rows, int64_t width)
 {
     const float *restrict lse = b->lse, *restrict delta = b->delta;
-    const uint64_t *restrict bits = a->drop->bits;
+    const uint32_t *restrict before = b->before, *restrict within = b->within;
+    const uint32_t threshold = a->drop->threshold;
+    const float kept = a->drop->scale;
     for (int64_t r = 0; r < rows; r++) {
         float *restrict weight = b->weights + r * width;
         float *restrict slope = b->slopes + (first + r) * width;
-        for (int64_t i = 0; i < a->tokens; i++) {
+        for (int64_t i = 0; i < width; i++) {
             float p = ak_elementary_weight(weight[i] * a->scale - lse[i]);
-            uint32_t hash =
-                ak_drop_hash((uint32_t)(first + r), (uint32_t)bits[i], (uint32_t)(bits[i] >> 32));
-            float keep = hash >= a->drop->threshold ? a->drop->scale : 0;
+            uint32_t hash = ak_drop_hash((uint32_t)(first + r), before[i], within[i]);
+            float keep = hash >= threshold ? kept : 0;
             slope[i] = p * (keep * slope[i] - delta[i]) * a->scale;
             weight[i] = p * keep;
         }
@@ -120,6 +126,9 @@ static void prepare(const ak_attention_gradient *a, const buffers *b, int64_t wi
         bool real = i < a->tokens;
         b->lse[i] = real ? a->lse[i] : INFINITY; /* weight 0 */
         b->delta[i] = real ? ak_dot(a->dout + i * a->ldo, a->out + i * a->ldo, a->head_dim) : 0;
+        uint64_t bits = real && a->drop ? a->drop->bits[i] : 0;
+        b->before[i] = (uint32_t)bits;
+        b->within[i] = (uint32_t)(bits >> 32);
     }
 }
 
