@@ -38,7 +38,7 @@ static block *add_block(akin_arena *arena, size_t size)
 {
     if (size > PTRDIFF_MAX - HEADER)
         return NULL;
-    block *b = ak_alloc(HEADER + size);
+    block *b = ak_alloc_large(HEADER + size);
     if (!b)
         return NULL;
     *b = (block){.next = arena->blocks, .size = size};

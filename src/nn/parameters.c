@@ -239,7 +239,7 @@ akin_status ak_parameters_train(akin_parameters *parameters, akin_error *error)
     }
     size_t floats = (size_t)(parameters->dense + parameters->row_floats);
     AK_TRY(train_tables(parameters, error));
-    parameters->grads = ak_alloc(floats * sizeof(float));
+    parameters->grads = ak_alloc_large(floats * sizeof(float));
     if (!parameters->grads)
         return ak_fail_memory(error);
     parameters->grad_size = parameters->dense;
