@@ -463,6 +463,42 @@ static void test_without_memory(void **state)
     }
 }
 
+/* ---- the loader's threads ---- */
+
+enum { OBJECTS = 2 * TRAIN, PATIENCE = 20 }; /* seconds */
+
+/* In a step, before the trainer asks for the next batch: are that batch's objects collated? */
+static void await_next_batch(void *user, akin_training *training)
+{
+    int64_t *ahead = user, end = 2 * BATCH * (akin_training_step(training) + 1);
+    double start = ak_seconds();
+    end = end < OBJECTS ? end : OBJECTS;
+    while (*ahead >= 0 && numbers_encoded < end && ak_seconds() < start + PATIENCE)
+        usleep(100);
+    *ahead += numbers_encoded >= end;
+}
+
+static void test_the_next_batch_is_collated_meanwhile(void **state)
+{
+    (void)state;
+    for (int workers = 0; workers < 3; workers++) {
+        plan p = {.lr = 0.01,
+                  .encoder = "{dim: 6, trainable: true}",
+                  .workers = workers,
+                  .no_validation = true};
+        akin_trainer trainer = trainer_of(1);
+        int64_t ahead = workers ? 0 : -STEPS; /* nobody to wait for */
+        const akin_callback callback = {
+            .size = sizeof callback, .user = &ahead, .on_step_end = await_next_batch};
+        akin_model *model;
+        numbers_encoded = 0;
+        assert_ok(akin_trainer_add_callback(&trainer, callback, told));
+        assert_ok(fit(&model, &p, &trainer, NULL, told));
+        assert_int_equal(ahead, workers ? STEPS : 1 - STEPS); /* after the last step all are */
+        akin_model_free(model);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -477,6 +513,7 @@ int main(void)
         TEST(test_mistakes),
         TEST(test_bad_calls),
         TEST(test_a_shorter_trainer),
+        TEST(test_the_next_batch_is_collated_meanwhile),
         TEST(test_steady_state_allocates_nothing),
         TEST(test_without_memory),
     };
