@@ -196,7 +196,8 @@ static inline void tiny_configs(const char *folder, const tiny_options *o)
              family->keys[2], TINY_LAYERS, family->keys[3], TINY_HEADS);
     tiny_write(folder, "config.json", text);
     tiny_write(folder, "sentence_bert_config.json", "{\"max_seq_length\": 16}");
-    tiny_write(folder, "tokenizer_config.json", "{\"do_lower_case\": true}");
+    tiny_write(folder, "tokenizer_config.json",
+               "{\"do_lower_case\": true, \"tokenizer_class\": \"BertTokenizer\"}");
     snprintf(text, sizeof text,
              "{\"word_embedding_dimension\": %d, \"pooling_mode_mean_tokens\": true}", TINY_HIDDEN);
     tiny_write(folder, "1_Pooling/config.json", o->pooling ? o->pooling : text);

@@ -38,12 +38,12 @@ def tokenizer(kind):
     raise KeyError(kind)
 
 
-def random_folder(path, config, model_class, words, pooling="mean", modules=(), positions=130):
+def random_folder(path, config, model_class, words, pooling="mean", modules=(), positions=130, deviation=.15):
     """The model of a transformers config with weights large enough that every part matters."""
     torch.manual_seed(len(path) + 7)
     model = model_class(config)
     for name, weight in model.named_parameters():
-        torch.nn.init.normal_(weight, 1 if "norm" in name.lower() and name.endswith("weight") else 0, .15)
+        torch.nn.init.normal_(weight, 1 if "norm" in name.lower() and name.endswith("weight") else 0, deviation)
     with tempfile.TemporaryDirectory() as bare:
         model.save_pretrained(bare)
         words.save_pretrained(bare)
