@@ -99,22 +99,30 @@ static akin_status check_config(const ak_bert_config *c, const char *name, akin_
     return AKIN_OK;
 }
 
-static akin_status load(ak_bert *bert, const ak_safetensors *weights, akin_error *error)
+static akin_status load_all(ak_bert *bert, loader *l, akin_error *error)
 {
-    loader l = {0};
-    AK_TRY(ak_bert_source_open(&l.from, &bert->config, weights, bert->arena, error));
-    AK_TRY(load_embeddings(bert, &l.from, error));
-    AK_TRY(load_distances(bert, &l.from, error));
+    AK_TRY(load_embeddings(bert, &l->from, error));
+    AK_TRY(load_distances(bert, &l->from, error));
     int64_t d = bert->config.hidden, wide = bert->config.intermediate;
     size_t square = ak_packed_size(d, d, bert->precision);
     size_t size = 4 * square + ak_packed_size(wide, d, bert->precision) +
                   ak_packed_size(d, wide, bert->precision);
-    bert->packed = l.place = ak_alloc_large((size_t)bert->config.layers * size + 1);
+    bert->packed = l->place = ak_alloc_large((size_t)bert->config.layers * size + 1);
     if (!bert->packed)
         return ak_fail_memory(error);
     for (int i = 0; i < bert->config.layers; i++)
-        AK_TRY(load_layer(bert, i, &l, error));
+        AK_TRY(load_layer(bert, i, l, error));
     return AKIN_OK;
+}
+
+static akin_status load(ak_bert *bert, const ak_safetensors *weights, akin_error *error)
+{
+    loader l = {0};
+    akin_status status =
+        ak_bert_source_open(&l.from, &bert->config, weights, bert->arena, error);
+    if (!status)
+        status = load_all(bert, &l, error);
+    return ak_bert_source_close(&l.from, status, error);
 }
 
 akin_status ak_bert_create(ak_bert **out, const ak_bert_config *config,

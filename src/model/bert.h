@@ -25,6 +25,7 @@ typedef struct ak_bert_config {
     double layer_norm_epsilon;
     ak_activation activation;
     double hidden_dropout, attention_dropout; /* while training */
+    const char *adapter; /* a folder of adapter.h that is added to the weights; NULL: none */
 } ak_bert_config;
 
 typedef enum ak_pooling {
@@ -72,7 +73,8 @@ typedef struct ak_bert_train_options {
     double dropout;       /* of hidden states and attention; -1: the config's */
     double lr_factor;     /* of every parameter, see akin_parameter */
     double layer_decay;   /* times lr_factor, once for every layer above */
-    int lora_rank;        /* 0: none; else matrices change by B A of this rank, see bert_lora.c */
+    int lora_rank;        /* 0: none; else matrices change by B A of this rank, see bert_lora.c;
+                             the config's adapter is where A and B start */
     double lora_alpha;    /* B A is multiplied by lora_alpha / lora_rank */
     const char *lora_targets; /* patterns of the matrices, with commas; NULL: queries and values */
     bool recompute;       /* activations are computed again: half the memory, a third more time */
@@ -107,6 +109,9 @@ akin_status ak_bert_train_forward(const ak_bert_train *bert, const akin_pass *pa
 /* Adds to the gradients of the parameters. Once a record: it is written over. */
 void ak_bert_train_backward(ak_bert_train *bert, const akin_pass *pass, const ak_tokens *tokens,
                             int pooling, void *record, akin_matrix dy);
+
+/* Does one of the comma-separated patterns (fnmatch) match? patterns NULL: none. */
+bool ak_bert_matches(const char *patterns, const char *name);
 
 /* bert_lora.c: writes A and B of every matrix into `folder`, as PEFT reads them. */
 akin_status ak_bert_lora_save(const ak_bert_train *bert, const char *folder, akin_error *error);

@@ -32,6 +32,46 @@ static akin_status add_factor(ak_bert_train *bert, const ak_bert_weight *w, cons
     return status;
 }
 
+/* The adapter goes on only as what it is. */
+static akin_status find_start(ak_bert_train *bert, ak_bert_weight *w, akin_error *error)
+{
+    ak_adapter_pair pair;
+    if (!bert->adapter)
+        return AKIN_OK;
+    AK_TRY(ak_adapter_find(&pair, bert->adapter, w->name, w->rows, w->columns, error));
+    if (!pair.a)
+        return ak_fail(
+            error, AKIN_ERR_MISMATCH,
+            "the adapter of \"lora\" has nothing for \"%.100s\", one of \"lora_targets\"", w->name);
+    if (pair.rank != bert->options.lora_rank)
+        return ak_fail(error, AKIN_ERR_MISMATCH,
+                       "\"lora_rank\" is %d, but the adapter of \"lora\" has rank %lld",
+                       bert->options.lora_rank, (long long)pair.rank);
+    if (fabsf(pair.factor - factor(bert)) > 1e-5f * pair.factor)
+        return ak_fail(error, AKIN_ERR_MISMATCH,
+                       "\"lora_alpha\" is %g, but the adapter of \"lora\" has %g",
+                       bert->options.lora_alpha, (double)pair.factor * (double)pair.rank);
+    w->start_a = pair.a;
+    w->start_b = pair.b;
+    return AKIN_OK;
+}
+
+bool ak_bert_lora_has(const ak_bert_train *bert, const ak_bert_weight *w)
+{
+    ak_adapter_pair pair; /* what is wrong with it is told when it is added */
+    return ak_adapter_find(&pair, bert->adapter, w->name, w->rows, w->columns, NULL) || pair.a;
+}
+
+void ak_bert_lora_start(ak_bert_train *bert, ak_bert_weight *w)
+{
+    if (!w->start_a)
+        return;
+    akin_parameter *a = akin_parameters_get(bert->parameters, w->lora_a);
+    akin_parameter *b = akin_parameters_get(bert->parameters, w->lora_b);
+    memcpy(a->value, w->start_a, (size_t)(a->rows * a->columns) * sizeof(float));
+    memcpy(b->value, w->start_b, (size_t)(b->rows * b->columns) * sizeof(float));
+}
+
 akin_status ak_bert_lora_add(ak_bert_train *bert, ak_bert_weight *w, double lr_factor,
                              akin_error *error)
 {
@@ -41,6 +81,7 @@ akin_status ak_bert_lora_add(ak_bert_train *bert, ak_bert_weight *w, double lr_f
         return ak_fail_memory(error);
     memcpy(w->sum, w->base, (size_t)(w->rows * w->columns) * sizeof *w->sum);
     w->value = w->sum;
+    AK_TRY(find_start(bert, w, error));
     AK_TRY(add_factor(bert, w, "lora_A", rank, w->columns, AKIN_INIT_UNIFORM,
                       1 / sqrt((double)w->columns), lr_factor, &w->lora_a, error));
     return add_factor(bert, w, "lora_B", w->rows, rank, AKIN_INIT_ZERO, 0, lr_factor, &w->lora_b,
@@ -102,16 +143,23 @@ void ak_bert_lora_gradient(const ak_bert_train *bert, const ak_bert_weight *w, c
 
 /* ---- the adapter, apart ---- */
 
+/* PEFT names modules as transformers does, without what stands before all names of some files. */
+static const char *bare(const ak_bert_train *bert, const char *name)
+{
+    return name + strlen(bert->prefix);
+}
+
 static bool add_adapter_tensor(const ak_bert_train *bert, int number, akin_arena *arena,
                                ak_tensor *tensor)
 {
     const akin_parameter *p = akin_parameters_get(bert->parameters, number);
-    *tensor = (ak_tensor){.name = ak_arena_format(arena, "base_model.model.%s", p->name),
-                          .dtype = AK_DTYPE_F32,
-                          .rank = 2,
-                          .shape = {p->rows, p->columns},
-                          .count = p->rows * p->columns,
-                          .data = p->value};
+    *tensor =
+        (ak_tensor){.name = ak_arena_format(arena, "base_model.model.%s", bare(bert, p->name)),
+                    .dtype = AK_DTYPE_F32,
+                    .rank = 2,
+                    .shape = {p->rows, p->columns},
+                    .count = p->rows * p->columns,
+                    .data = p->value};
     tensor->size = (size_t)tensor->count * sizeof(float);
     return tensor->name != NULL;
 }
@@ -130,8 +178,9 @@ static akin_status write_adapter_config(const ak_bert_train *bert, akin_arena *a
         const char *name = bert->weights[i].name;
         if (!bert->weights[i].sum)
             continue;
-        int length = (int)(strlen(name) - strlen(".weight"));
-        const char *stem = ak_arena_format(arena, "%.*s", length, name);
+        const char *module = bare(bert, name);
+        int length = (int)(strlen(module) - strlen(".weight"));
+        const char *stem = ak_arena_format(arena, "%.*s", length, module);
         made &= stem && ak_value_add_string(arena, targets, NULL, stem);
     }
     const char *path = ak_arena_format(arena, "%s/adapter_config.json", folder);

@@ -178,12 +178,47 @@ akin_status ak_bert_source_open(ak_bert_source *out, const ak_bert_config *confi
     const char *prefix = find_prefix(own, file, "", own->modules[WORD_TABLE]);
     *out = (ak_bert_source){
         .config = config, .file = file, .arena = arena, .prefix = prefix ? prefix : ""};
+    if (config->adapter)
+        AK_TRY(ak_adapter_open(&out->adapter, config->adapter, error));
     for (size_t i = 0; i < ARCHITECTURES && !has_first_layer(own, file); i++)
         if (has_first_layer(&architectures[i], file))
             return ak_fail_at(error, AKIN_ERR_MISMATCH, ak_safetensors_path(file), 0,
                               "the tensors are a %s's, but config.json describes a %s",
                               architectures[i].name, own->name);
     return AKIN_OK;
+}
+
+/* What an adapter does to a pooler or a head changes nothing here. */
+static akin_status pass_beside(const ak_bert_source *from, akin_error *error)
+{
+    for (int64_t i = 0; i < ak_safetensors_count(from->file); i++) {
+        const ak_tensor *t = ak_safetensors_at(from->file, i);
+        ak_adapter_pair pair;
+        if (t->rank == 2 && ak_bert_is_beside(from, t->name))
+            AK_TRY(ak_adapter_find(&pair, from->adapter, t->name, t->shape[0], t->shape[1], error));
+    }
+    return ak_adapter_check_used(from->adapter, error);
+}
+
+akin_status ak_bert_source_close(ak_bert_source *source, akin_status status, akin_error *error)
+{
+    if (!status && source->adapter)
+        status = pass_beside(source, error);
+    ak_adapter_free(source->adapter);
+    source->adapter = NULL;
+    return status;
+}
+
+static akin_status adapt(ak_bert_tensor *tensor, const ak_bert_source *from, akin_error *error)
+{
+    ak_adapter_pair pair;
+    AK_TRY(ak_adapter_find(&pair, from->adapter, tensor->name, tensor->rows, tensor->columns,
+                           error));
+    if (!pair.a)
+        return AKIN_OK;
+    tensor->adapted = true;
+    return ak_adapter_add(&tensor->data, &pair, tensor->data, tensor->rows, tensor->columns,
+                          from->arena, error);
 }
 
 /* NULL when out of memory. */
@@ -219,6 +254,8 @@ akin_status ak_bert_find(ak_bert_tensor *out, const ak_bert_source *from, int nu
     out->columns = columns;
     AK_TRY(ak_safetensors_expect(&tensor, from->file, out->name, vector ? 1 : 2, shape, error));
     AK_TRY(ak_tensor_floats(&out->data, from->file, tensor, from->arena, error));
+    if (from->adapter && !vector)
+        AK_TRY(adapt(out, from, error));
     if (number < EMBED_GAIN) /* serving reads few rows of a table, and would wait for all of them */
         return AKIN_OK;
     return ak_tensor_check_finite(ak_safetensors_path(from->file), out->name, out->data,

@@ -3,6 +3,7 @@
 #ifndef AK_MODEL_BERT_NAMES_H
 #define AK_MODEL_BERT_NAMES_H
 
+#include "model/adapter.h"
 #include "model/bert.h"
 
 /* The tensors before the layers, and those of a layer. The three projections stand together, so
@@ -49,16 +50,22 @@ typedef struct ak_bert_source {
     const ak_safetensors *file;
     akin_arena *arena;  /* of names, and of tensors that are not float32 */
     const char *prefix; /* before the architecture's own names: "", "bert.", ... */
+    ak_adapter *adapter; /* the config's; NULL: none */
 } ak_bert_source;
 
-/* All members must outlive *out. AKIN_ERR_MISMATCH: the file is of another architecture. */
+/* All members must outlive *out. AKIN_ERR_MISMATCH: the file is of another architecture. To be closed
+   in any case. */
 akin_status ak_bert_source_open(ak_bert_source *out, const ak_bert_config *config,
                                 const ak_safetensors *file, akin_arena *arena, akin_error *error);
+
+/* `status`: how reading went. If well, an adapter of which something was not read is an error. */
+akin_status ak_bert_source_close(ak_bert_source *source, akin_status status, akin_error *error);
 
 typedef struct ak_bert_tensor {
     const char *name;      /* in the file; "": the architecture has none, all else is 0 */
     const float *data;     /* lives as long as the file is open and the arena is there */
     int64_t rows, columns; /* rows 1: a vector */
+    bool adapted;          /* by the adapter */
 } ak_bert_tensor;
 
 /* Missing tensors and wrong shapes are named. */

@@ -20,6 +20,7 @@ static akin_status find_weight(ak_bert_train *bert, const ak_bert_source *from, 
                                              .base = found.data,
                                              .rows = found.rows,
                                              .columns = found.columns,
+                                             .adapted = found.adapted,
                                              .number = -1,
                                              .lora_a = -1,
                                              .lora_b = -1};
@@ -45,10 +46,14 @@ static akin_status check_extra(const ak_bert_train *bert, const ak_bert_source *
 static akin_status find_weights(ak_bert_train *bert, akin_error *error)
 {
     ak_bert_source from;
-    AK_TRY(ak_bert_source_open(&from, &bert->config, bert->mapping, bert->arena, error));
-    for (int i = 0; i < bert->count; i++)
-        AK_TRY(find_weight(bert, &from, i, error));
-    return check_extra(bert, &from, error);
+    akin_status status =
+        ak_bert_source_open(&from, &bert->config, bert->mapping, bert->arena, error);
+    for (int i = 0; i < bert->count && !status; i++)
+        status = find_weight(bert, &from, i, error);
+    if (!status)
+        status = check_extra(bert, &from, error);
+    bert->prefix = from.prefix;
+    return ak_bert_source_close(&from, status, error);
 }
 
 static akin_status number_distances(ak_bert_train *bert, akin_error *error)
@@ -65,8 +70,7 @@ static akin_status number_distances(ak_bert_train *bert, akin_error *error)
 
 /* ---- what is trained ---- */
 
-/* Does one of the comma-separated patterns match? */
-static bool matches(const char *patterns, const char *name)
+bool ak_bert_matches(const char *patterns, const char *name)
 {
     char pattern[128];
     while (patterns && *patterns) {
@@ -89,7 +93,9 @@ static bool is_lora_target(const ak_bert_train *bert, int number, int layer)
     if (layer < 0 || w->rows == 1)
         return false;
     int part = number - ak_bert_number(layer, 0);
-    return patterns ? matches(patterns, w->name) : part == QUERY || part == VALUE;
+    if (!patterns && bert->adapter)
+        return ak_bert_lora_has(bert, w);
+    return patterns ? ak_bert_matches(patterns, w->name) : part == QUERY || part == VALUE;
 }
 
 static bool trained(const ak_bert_train *bert, int number, int layer)
@@ -99,8 +105,8 @@ static bool trained(const ak_bert_train *bert, int number, int layer)
     int lowest = o->layers < 0 ? -1 : bert->config.layers - o->layers;
     if (!w->value || layer < lowest || (number < EMBED_GAIN && !o->tables))
         return false;
-    bool target = !o->lora_rank || is_lora_target(bert, number, layer);
-    return target && !matches(o->freeze, w->name);
+    return !ak_bert_matches(o->freeze, w->name) &&
+           (!o->lora_rank || is_lora_target(bert, number, layer));
 }
 
 /* Biases, distances' too, and what norms have are not pulled to zero. */
@@ -154,7 +160,9 @@ static akin_status check_options(const ak_bert_train *bert, akin_error *error)
     return AKIN_OK;
 }
 
-static akin_status open_bert(ak_bert_train *bert, const char *path, akin_error *error)
+/* adapter: where A and B start, NULL: there is none. */
+static akin_status open_bert(ak_bert_train *bert, const char *path, const char *adapter,
+                             akin_error *error)
 {
     AK_TRY(check_options(bert, error));
     AK_TRY(ak_arena_create(&bert->arena, error));
@@ -165,7 +173,10 @@ static akin_status open_bert(ak_bert_train *bert, const char *path, akin_error *
         return ak_fail_memory(error);
     AK_TRY(find_weights(bert, error));
     AK_TRY(number_distances(bert, error));
-    return add_parameters(bert, error);
+    if (adapter)
+        AK_TRY(ak_adapter_open(&bert->adapter, adapter, error));
+    AK_TRY(add_parameters(bert, error));
+    return adapter ? ak_adapter_check_used(bert->adapter, error) : AKIN_OK;
 }
 
 akin_status ak_bert_train_create(ak_bert_train **out, const ak_bert_config *config,
@@ -181,7 +192,10 @@ akin_status ak_bert_train_create(ak_bert_train **out, const ak_bert_config *conf
     pthread_mutex_init(&bert->lock, NULL);
     if (options->dropout >= 0)
         bert->config.hidden_dropout = bert->config.attention_dropout = options->dropout;
-    akin_status status = open_bert(bert, ak_safetensors_path(weights), error);
+    if (options->lora_rank)
+        bert->config.adapter = NULL; /* it is trained on, not added to the base */
+    akin_status status = open_bert(bert, ak_safetensors_path(weights),
+                                   options->lora_rank ? config->adapter : NULL, error);
     if (status) {
         ak_bert_train_free(bert);
         return status;
@@ -194,6 +208,7 @@ void ak_bert_train_start(ak_bert_train *bert)
 {
     for (int i = 0; i < bert->count; i++) {
         ak_bert_weight *w = &bert->weights[i];
+        ak_bert_lora_start(bert, w);
         if (w->number < 0)
             continue;
         akin_parameter *parameter = akin_parameters_get(bert->parameters, w->number);
@@ -207,6 +222,7 @@ void ak_bert_train_free(ak_bert_train *bert)
     if (!bert)
         return;
     pthread_mutex_destroy(&bert->lock);
+    ak_adapter_free(bert->adapter);
     ak_safetensors_free(bert->mapping);
     ak_arena_free(bert->arena);
     ak_free(bert);
@@ -257,7 +273,7 @@ akin_status ak_bert_train_tensors(const ak_bert_train *bert, akin_arena *arena, 
         ak_tensor *tensor = *tensors + i;
         *tensor = *ak_safetensors_at(bert->mapping, i);
         for (int w = 0; w < bert->count; w++)
-            if (bert->weights[w].value != bert->weights[w].base &&
+            if ((bert->weights[w].value != bert->weights[w].base || bert->weights[w].adapted) &&
                 strcmp(bert->weights[w].name, tensor->name) == 0)
                 ak_tensor_replace(tensor, bert->weights[w].value);
     }

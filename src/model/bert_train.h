@@ -17,6 +17,8 @@ typedef struct ak_bert_weight {
     int number;         /* of its parameter; -1: frozen, or LoRA's: */
     int lora_a, lora_b; /* parameters of bert_lora.c; -1: none */
     float *sum;         /* LoRA's, what `value` is; NULL: none */
+    const float *start_a, *start_b; /* an adapter's; NULL: A is drawn, B is zero */
+    bool adapted;       /* `base` is not the checkpoint's, but with an adapter added */
 } ak_bert_weight;
 
 struct ak_bert_train {
@@ -25,6 +27,8 @@ struct ak_bert_train {
     ak_safetensors *mapping;
     akin_arena *arena;
     akin_parameters *parameters;
+    ak_adapter *adapter; /* that LoRA's parameters start as; NULL: none */
+    const char *prefix;  /* of the checkpoint's names */
     ak_bert_weight *weights; /* TABLE_TENSORS, then LAYER_TENSORS for each layer */
     int count;
     int first_layer;      /* the lowest one with a trained tensor; config.layers: none */
@@ -117,6 +121,11 @@ const uint64_t *ak_bert_drop_bits(const ak_bert_run *run, const ak_bert_drop *dr
                                   int64_t head, float *scratch);
 
 /* ---- bert_lora.c ---- */
+
+/* Is it one of the adapter's matrices? */
+bool ak_bert_lora_has(const ak_bert_train *bert, const ak_bert_weight *w);
+/* A and B as the adapter has them, after the seal. */
+void ak_bert_lora_start(ak_bert_train *bert, ak_bert_weight *w);
 
 akin_status ak_bert_lora_add(ak_bert_train *bert, ak_bert_weight *w, double lr_factor,
                              akin_error *error);

@@ -2,6 +2,7 @@
    collate; forward runs the transformer, pooling, Dense modules and normalisation. */
 #include "model/model.h"
 
+#include "model/adapter.h"
 #include "model/sentence_folder.h"
 #include "model/transformer.h"
 #include "model/transformer_train.h"
@@ -18,7 +19,7 @@ typedef struct transformer_options {
     bool trainable, train_embeddings, recompute;
     int64_t trainable_layers;
     int64_t lora_rank;
-    const char *freeze, *lora_targets;
+    const char *freeze, *lora_targets, *lora;
     double dropout, lr_factor, layer_decay, lora_alpha;
 } transformer_options;
 
@@ -51,6 +52,9 @@ static const akin_option options[] = {
     {ROW(layer_decay, AKIN_OPTION_FLOAT, "1",
          "trainable: times the learning rate, once for every layer above"),
      .maximum = 1},
+    {ROW(lora, AKIN_OPTION_STRING, NULL,
+         "the folder of a LoRA adapter, as PEFT writes it: it is added to the weights, or with "
+         "lora_rank trained on")},
     {ROW(lora_rank, AKIN_OPTION_INT, "0",
          "trainable: matrices change by products of this rank, and nothing else does; 0: without"),
      .maximum = 1024},
@@ -72,6 +76,7 @@ struct transformer {
     transformer *document;
     char *path;
     char *cache_folder;
+    char *lora; /* NULL: no adapter */
     ak_sentence_folder folder;
     ak_tokenizer *tokenizer;
     ak_transformer_train *train; /* NULL: frozen */
@@ -100,6 +105,7 @@ static void transformer_free(void *self)
     ak_sentence_folder_free(&t->folder);
     ak_free(t->path);
     ak_free(t->cache_folder);
+    ak_free(t->lora);
     ak_free(t->field);
     ak_free(t->prompt);
     ak_free(t);
@@ -260,6 +266,7 @@ static akin_status open_folder(transformer *t, const transformer_options *o, con
                           error));
     AK_TRY(ak_copy_option(&t->field, o->field, error));
     AK_TRY(ak_sentence_folder_read(&t->folder, folder, o->prompt_name, error));
+    t->folder.bert.adapter = t->lora;
     AK_TRY(choose_prompts(&prompts, o, t, place, error));
     AK_TRY(ak_copy_option(&t->prompt, prompts.query, error));
     t->max_length = o->max_length ? (int32_t)o->max_length : t->folder.max_length;
@@ -274,13 +281,18 @@ static akin_status open_folder(transformer *t, const transformer_options *o, con
     return open_document(t, prompts.document, error);
 }
 
+/* lora: it is no longer the caller's. */
 static akin_status open_transformer(void **self, const transformer_options *o, const char *folder,
-                                    const akin_place *place, bool trainable, akin_error *error)
+                                    char *lora, const akin_place *place, bool trainable,
+                                    akin_error *error)
 {
     *self = NULL;
     transformer *t = ak_calloc(1, sizeof *t);
-    if (!t)
+    if (!t) {
+        ak_free(lora);
         return ak_fail_memory(error);
+    }
+    t->lora = lora;
     akin_status status = open_folder(t, o, folder, place, trainable, error);
     if (status) {
         transformer_free(t);
@@ -301,21 +313,41 @@ static akin_status transformer_create(void **self, const void *given, const akin
     char *folder = ak_path_join(place->folder, o->path);
     if (!folder)
         return ak_fail_memory(error);
-    akin_status status = open_transformer(self, o, folder, place, o->trainable, error);
+    char *lora = o->lora ? ak_path_join(place->folder, o->lora) : NULL;
+    akin_status status = o->lora && !lora ? ak_fail_memory(error)
+                                          : open_transformer(self, o, folder, lora, place,
+                                                             o->trainable, error);
     ak_free(folder);
     return status;
 }
 
-/* What was tuned serves, and is as fast as any frozen encoder. */
+/* What was tuned, or has an adapter in it, serves, and is as fast as any frozen encoder. */
 static akin_status transformer_load(void **self, const void *given, const akin_place *place,
                                     akin_error *error)
 {
-    return open_transformer(self, given, place->folder, place, false, error);
+    return open_transformer(self, given, place->folder, NULL, place, false, error);
 }
 
 static bool tuned(const transformer *t)
 {
-    return t->train && !ak_transformer_train_is_base(t->train);
+    return t->train && (t->lora || !ak_transformer_train_is_base(t->train));
+}
+
+/* The transformer's file of weights in a folder. NULL when out of memory. */
+static char *weights_path(const transformer *t, const char *folder)
+{
+    const char *module = t->folder.module;
+    return ak_format("%s/%s%smodel.safetensors", folder, module, *module ? "/" : "");
+}
+
+static akin_status save_merged(const transformer *t, const char *folder, akin_error *error)
+{
+    char *from = weights_path(t, t->path), *to = weights_path(t, folder);
+    akin_status status =
+        from && to ? ak_adapter_merge(t->lora, from, to, NULL, error) : ak_fail_memory(error);
+    ak_free(from);
+    ak_free(to);
+    return status;
 }
 
 static akin_status transformer_save(const void *self, const char *folder, akin_error *error)
@@ -326,7 +358,9 @@ static akin_status transformer_save(const void *self, const char *folder, akin_e
     AK_TRY(ak_sentence_folder_copy(t->path, folder, !changed, error));
     if (t->train)
         AK_TRY(ak_sentence_folder_adapt(&t->folder, folder, t->max_length, prompts, error));
-    return changed ? ak_transformer_train_save(t->train, folder, error) : AKIN_OK;
+    if (changed)
+        return ak_transformer_train_save(t->train, folder, error);
+    return t->lora ? save_merged(t, folder, error) : AKIN_OK;
 }
 
 const char *ak_transformer_path(const void *self)
@@ -362,7 +396,9 @@ static akin_status add_weights(ak_hash *hash, const transformer *t, int module, 
     char *path = ak_path_join(folder, "model.safetensors");
     if (!path)
         return ak_fail_memory(error);
-    akin_status status = ak_file_hash(&file, path, t->cache_folder, error);
+    akin_status status = t->lora && module < 0
+                             ? ak_adapter_merge(t->lora, path, NULL, &file, error)
+                             : ak_file_hash(&file, path, t->cache_folder, error);
     ak_free(path);
     *hash = ak_hash_combine(*hash, file);
     return status;

@@ -3,13 +3,18 @@
 #include <string.h>
 
 /* A Dense module: y = activation(x W^T + b). */
+enum { WEIGHT, BIAS };
+static const char *const stems[] = {"linear.weight", "linear.bias"};
+
 typedef struct dense {
     const ak_dense_config *config;
     ak_safetensors *file;
-    int weight, bias; /* parameters; -1: no bias */
+    const float *value[2]; /* of WEIGHT and BIAS, in the file or the parameters; NULL: no bias */
+    int number[2];         /* parameters; -1: frozen, or no bias */
 } dense;
 
 struct ak_transformer_train {
+    akin_arena *arena;
     const ak_sentence_folder *folder;
     akin_parameters *parameters;
     ak_bert_train *bert;
@@ -43,64 +48,65 @@ static akin_status open_weights(ak_safetensors **out, const char *folder, akin_e
     return status;
 }
 
-static akin_status add_dense(ak_transformer_train *train, int number, const char *stem,
-                             int64_t rows, int64_t columns, int *parameter, akin_error *error)
+/* Under LoRA nothing but A and B is trained, so that the adapter is all that changed. */
+static akin_status add_dense(ak_transformer_train *train, dense *d, int which,
+                             const ak_bert_train_options *options, akin_error *error)
 {
-    const ak_dense_config *config = train->dense[number].config;
+    bool matrix = which == WEIGHT;
+    int64_t rows = matrix ? d->config->out : 1, columns = matrix ? d->config->in : d->config->out;
+    const int64_t shape[] = {matrix ? rows : columns, columns};
     const ak_tensor *tensor;
-    const int64_t shape[] = {rows > 1 ? rows : columns, columns};
-    AK_TRY(ak_safetensors_expect(&tensor, train->dense[number].file, stem, rows > 1 ? 2 : 1, shape,
-                                 error));
-    char *name = ak_format("%s/%s", config->module, stem);
+    AK_TRY(ak_safetensors_expect(&tensor, d->file, stems[which], matrix ? 2 : 1, shape, error));
+    AK_TRY(ak_tensor_floats(&d->value[which], d->file, tensor, train->arena, error));
+    AK_TRY(ak_tensor_check_finite(ak_safetensors_path(d->file), stems[which], d->value[which],
+                                  tensor->count, error));
+    const char *name = ak_arena_format(train->arena, "%s/%s", d->config->module, stems[which]);
     if (!name)
         return ak_fail_memory(error);
-    akin_status status = akin_parameters_add(train->parameters, parameter, name, rows, columns,
-                                             AKIN_INIT_ZERO, 0, rows > 1, error);
-    ak_free(name);
-    return status;
+    if (options->lora_rank || ak_bert_matches(options->freeze, name))
+        return AKIN_OK;
+    return akin_parameters_add(train->parameters, &d->number[which], name, rows, columns,
+                               AKIN_INIT_ZERO, 0, matrix, error);
 }
 
-static akin_status open_dense(ak_transformer_train *train, int number, akin_error *error)
+static akin_status open_dense(ak_transformer_train *train, int number,
+                              const ak_bert_train_options *options, akin_error *error)
 {
     dense *d = &train->dense[number];
-    *d = (dense){.config = &train->folder->dense[number], .bias = -1};
+    *d = (dense){.config = &train->folder->dense[number], .number = {-1, -1}};
     AK_TRY(open_weights(&d->file, d->config->folder, error));
-    AK_TRY(add_dense(train, number, "linear.weight", d->config->out, d->config->in, &d->weight,
-                     error));
-    return d->config->bias
-               ? add_dense(train, number, "linear.bias", 1, d->config->out, &d->bias, error)
-               : AKIN_OK;
+    AK_TRY(add_dense(train, d, WEIGHT, options, error));
+    return d->config->bias ? add_dense(train, d, BIAS, options, error) : AKIN_OK;
 }
 
-static akin_status start_dense(const ak_transformer_train *train, const dense *d, akin_error *error)
+static float *gradient(const ak_transformer_train *train, const dense *d, int which)
 {
-    const int numbers[] = {d->weight, d->bias};
-    static const char *const stems[] = {"linear.weight", "linear.bias"};
+    return d->number[which] < 0 ? NULL
+                                : akin_parameters_get(train->parameters, d->number[which])->grad;
+}
+
+static void start_dense(ak_transformer_train *train, dense *d)
+{
     for (int i = 0; i < 2; i++) {
-        const ak_tensor *tensor = ak_safetensors_find(d->file, stems[i]);
-        if (numbers[i] < 0)
+        if (d->number[i] < 0)
             continue;
-        float *value = akin_parameters_get(train->parameters, numbers[i])->value;
-        if (!ak_tensor_convert(tensor, value))
-            return ak_fail_at(error, AKIN_ERR_FORMAT, ak_safetensors_path(d->file), 0,
-                              "\"%s\" is %s, expected a float type", stems[i],
-                              ak_dtype_name(tensor->dtype));
-        AK_TRY(ak_tensor_check_finite(ak_safetensors_path(d->file), stems[i], value, tensor->count,
-                                      error));
+        akin_parameter *p = akin_parameters_get(train->parameters, d->number[i]);
+        memcpy(p->value, d->value[i], (size_t)(p->rows * p->columns) * sizeof(float));
+        d->value[i] = p->value;
     }
-    return AKIN_OK;
 }
 
 static akin_status open_all(ak_transformer_train *train, const ak_bert_train_options *options,
                             uint64_t seed, akin_error *error)
 {
     const ak_sentence_folder *folder = train->folder;
+    AK_TRY(ak_arena_create(&train->arena, error));
     AK_TRY(akin_parameters_create(&train->parameters, error));
     AK_TRY(open_weights(&train->file, folder->transformer, error));
     AK_TRY(ak_bert_train_create(&train->bert, &folder->bert, train->file, options,
                                 train->parameters, error));
     for (int i = 0; i < folder->dense_count; i++)
-        AK_TRY(open_dense(train, i, error));
+        AK_TRY(open_dense(train, i, options, error));
     if (!ak_parameters_count(train->parameters))
         return ak_fail(
             error, AKIN_ERR_ARGUMENT,
@@ -110,7 +116,7 @@ static akin_status open_all(ak_transformer_train *train, const ak_bert_train_opt
     AK_TRY(akin_parameters_seal(train->parameters, seed, error));
     ak_bert_train_start(train->bert);
     for (int i = 0; i < folder->dense_count; i++)
-        AK_TRY(start_dense(train, &train->dense[i], error));
+        start_dense(train, &train->dense[i]);
     return AKIN_OK;
 }
 
@@ -143,6 +149,7 @@ void ak_transformer_train_free(ak_transformer_train *train)
     ak_bert_train_free(train->bert);
     ak_safetensors_free(train->file);
     akin_parameters_free(train->parameters);
+    ak_arena_free(train->arena);
     ak_free(train);
 }
 
@@ -162,9 +169,7 @@ static akin_status dense_forward(const ak_transformer_train *train, int number,
     akin_matrix y = ak_matrix_new(pass->arena, x->rows, d->config->out);
     if (!u.data || !y.data)
         return ak_fail_memory(error);
-    ak_linear_forward(*x, akin_parameters_get(train->parameters, d->weight)->value,
-                      d->bias < 0 ? NULL : akin_parameters_get(train->parameters, d->bias)->value,
-                      u, pass->precision);
+    ak_linear_forward(*x, d->value[WEIGHT], d->value[BIAS], u, pass->precision);
     ak_activate(d->config->activation, u.data, y.data, u.rows * u.columns);
     record->x[number] = *x;
     record->u[number] = u;
@@ -215,15 +220,13 @@ static akin_status dense_backward(ak_transformer_train *train, int number, const
                                   const train_record *record, akin_matrix *dy, akin_error *error)
 {
     const dense *d = &train->dense[number];
-    const akin_parameter *weight = akin_parameters_get(train->parameters, d->weight);
     akin_matrix x = record->x[number], u = record->u[number];
     akin_matrix dx = ak_matrix_new(pass->arena, x.rows, x.columns);
     if (!dx.data)
         return ak_fail_memory(error);
     ak_activate_backward(d->config->activation, u.data, dy->data, dy->data, u.rows * u.columns);
-    ak_linear_backward(x, weight->value, *dy, weight->grad,
-                       d->bias < 0 ? NULL : akin_parameters_get(train->parameters, d->bias)->grad,
-                       dx, pass->precision);
+    ak_linear_backward(x, d->value[WEIGHT], *dy, gradient(train, d, WEIGHT),
+                       gradient(train, d, BIAS), dx, pass->precision);
     *dy = dx;
     return AKIN_OK;
 }
@@ -257,12 +260,9 @@ const ak_bert_train *ak_transformer_train_stem(const ak_transformer_train *train
 /* ---- files ---- */
 
 /* The tensors of a Dense module's file, with the values of the parameters. */
-static akin_status dense_tensors(const ak_transformer_train *train, const dense *d,
-                                 akin_arena *arena, ak_tensor **tensors, int64_t *count,
-                                 akin_error *error)
+static akin_status dense_tensors(const dense *d, akin_arena *arena, ak_tensor **tensors,
+                                 int64_t *count, akin_error *error)
 {
-    const int numbers[] = {d->weight, d->bias};
-    static const char *const stems[] = {"linear.weight", "linear.bias"};
     *count = ak_safetensors_count(d->file);
     *tensors = ak_arena_new(arena, ak_tensor, *count);
     if (!*tensors)
@@ -271,9 +271,8 @@ static akin_status dense_tensors(const ak_transformer_train *train, const dense 
         ak_tensor *tensor = *tensors + i;
         *tensor = *ak_safetensors_at(d->file, i);
         for (int j = 0; j < 2; j++)
-            if (numbers[j] >= 0 && strcmp(tensor->name, stems[j]) == 0)
-                ak_tensor_replace(tensor,
-                                  akin_parameters_get(train->parameters, numbers[j])->value);
+            if (d->number[j] >= 0 && strcmp(tensor->name, stems[j]) == 0)
+                ak_tensor_replace(tensor, d->value[j]);
     }
     return AKIN_OK;
 }
@@ -283,7 +282,7 @@ static akin_status module_tensors(const ak_transformer_train *train, int module,
 {
     if (module < 0)
         return ak_bert_train_tensors(train->bert, arena, tensors, count, error);
-    return dense_tensors(train, &train->dense[module], arena, tensors, count, error);
+    return dense_tensors(&train->dense[module], arena, tensors, count, error);
 }
 
 /* {"format": "pt"} is what transformers asks for. */
@@ -293,12 +292,10 @@ bool ak_transformer_train_is_base(const ak_transformer_train *train)
 {
     for (int i = 0; i < train->folder->dense_count; i++) {
         const dense *d = &train->dense[i];
-        const akin_parameter *weight = akin_parameters_get(train->parameters, d->weight);
-        if (!ak_tensor_holds(ak_safetensors_find(d->file, "linear.weight"), weight->value) ||
-            (d->bias >= 0 &&
-             !ak_tensor_holds(ak_safetensors_find(d->file, "linear.bias"),
-                              akin_parameters_get(train->parameters, d->bias)->value)))
-            return false;
+        for (int j = 0; j < 2; j++)
+            if (d->number[j] >= 0 &&
+                !ak_tensor_holds(ak_safetensors_find(d->file, stems[j]), d->value[j]))
+                return false;
     }
     return ak_bert_train_is_base(train->bert);
 }

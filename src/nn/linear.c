@@ -37,8 +37,9 @@ void ak_linear_backward(akin_matrix x, const float *weight, akin_matrix dy, floa
     int64_t n = x.rows, in = x.columns, out = dy.columns;
     if (!n)
         return;
-    ak_gemm(precision, AK_TRANSPOSED, AK_PLAIN, out, in, n, 1, dy.data, dy.stride, x.data, x.stride,
-            1, dweight, in);
+    if (dweight)
+        ak_gemm(precision, AK_TRANSPOSED, AK_PLAIN, out, in, n, 1, dy.data, dy.stride, x.data,
+                x.stride, 1, dweight, in);
     if (dbias)
         ak_column_sums(dy, dbias);
     if (dx.data)

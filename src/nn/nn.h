@@ -68,7 +68,7 @@ void ak_scale_columns(akin_matrix x, const float *factors, akin_matrix y); /* in
 
 void ak_linear_forward(akin_matrix x, const float *weight, const float *bias, akin_matrix y,
                        akin_precision precision);
-/* dweight, dbias: added to (dbias may be NULL); dx written unless dx.data is NULL. */
+/* dweight, dbias: added to unless NULL; dx written unless dx.data is NULL. */
 void ak_linear_backward(akin_matrix x, const float *weight, akin_matrix dy, float *dweight,
                         float *dbias, akin_matrix dx, akin_precision precision);
 /* y = (y + bias) * gate + x in one pass; bias and gate: a float per column, gate NULL: 1, and with

@@ -4,7 +4,8 @@
 usage: adapters.py BUILD
 
 Random small folders (BERT, RoBERTa). akin trains an adapter; PEFT loads lora/ onto the base, merged and
-not, and must give the vectors of akin's merged folder. Numbers must agree to 2e-5.
+not, and must give the vectors of akin's merged folder. Then akin puts adapters that PEFT made (of all
+linear modules, the pooler's too) into the base. Numbers must agree to 2e-5.
 """
 import json
 import os
@@ -15,7 +16,7 @@ import tempfile
 
 import numpy
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from sentence_transformers import SentenceTransformer
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
@@ -31,12 +32,12 @@ WAYS = {
     "last layer": "lora_rank: 2, lora_alpha: 64, trainable_layers: 1",
 }
 RECIPE = """
-data: {{train: pairs.jsonl, validation: 0.2, samples: pairs}}
+data: {{train: pairs.jsonl, validation: false, samples: pairs}}
 encoders:
   text: {{type: transformer, path: base, trainable: true, {way}}}
 head: {{type: empty}}
 optimizer: {{type: adamw, lr: 1e-2}}
-train: {{batch_size: 8, epochs: 3, min_epochs: 3, seed: {seed}}}
+train: {{batch_size: 8, epochs: 3, seed: {seed}}}
 """
 
 
@@ -46,6 +47,37 @@ def train(build, work, way, seed=1):
     subprocess.run([build / "akin", "train", "recipe.yaml", "--output", "model", "--force", "--quiet"], check=True, cwd=work,
                    stdout=subprocess.DEVNULL, env=environment)
     return work / "model/encoders/text"
+
+
+MADE = {
+    "PEFT's defaults": LoraConfig(r=4, lora_alpha=8, target_modules=["query", "value"]),
+    "all linear": LoraConfig(r=2, lora_alpha=3, target_modules="all-linear", use_rslora=True),
+}
+SERVE = """
+data: {{train: pairs.jsonl, validation: false, samples: pairs}}
+encoders:
+  text: {{type: transformer, path: base, lora: {adapter}}}
+head: {{type: linear, output_dim: 8}}
+train: {{batch_size: 8, epochs: 1}}
+"""
+
+
+def make_adapter(work, name, config):
+    """A random one by PEFT; the vectors of the base with it."""
+    model = SentenceTransformer(str(work / "base"), device="cpu")
+    made = get_peft_model(model[0].auto_model, config)
+    for weight in (p for n, p in made.named_parameters() if "lora_" in n):
+        torch.nn.init.normal_(weight, 0, .1)
+    made.save_pretrained(str(work / name))
+    return model
+
+
+def served(build, work, adapter):
+    """akin's encoder with the adapter merged, as saved beside a head that is not looked at."""
+    (work / "serve.yaml").write_text(SERVE.format(adapter=adapter))
+    subprocess.run([build / "akin", "train", "serve.yaml", "--output", "served", "--force", "--quiet"], check=True, cwd=work,
+                   stdout=subprocess.DEVNULL, env=dict(os.environ, XDG_CACHE_HOME=str(work / "cache")))
+    return work / "served/encoders/text"
 
 
 def peft_vectors(work, adapter, some, merged):
@@ -79,6 +111,11 @@ def main():
                     found = folders.difference(own, peft_vectors(work, tuned / "lora", some, merged))
                     worst = max(worst, found)
                     print(f"{family:10}{way:16}{'merged by PEFT' if merged else 'in PEFT':16}{found:.1e}", flush=True)
+            for way, config in MADE.items():
+                theirs = make_adapter(work, "made", config).encode(some)
+                found = folders.difference(folders.akin_vectors(build, served(build, work, "made"), some), theirs)
+                worst = max(worst, found)
+                print(f"{family:10}{way:16}{'made by PEFT':16}{found:.1e}", flush=True)
     sys.exit("the vectors differ" if worst > 2e-5 else 0)
 
 
