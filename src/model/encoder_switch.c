@@ -7,7 +7,7 @@
    The encoders are equally wide. The name that the member holds is the object's tag, which a switch
    head may go by. At most one of the encoders is trained, since a run knows one set of parameters
    of each encoder. */
-#include "model/model.h"
+#include "model/inner_encoder.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,16 +27,11 @@ static const akin_option rows[] = {
     {NULL},
 };
 
-typedef struct inner {
-    const akin_encoder_class *type;
-    void *self;
-} inner;
-
 typedef struct chooser {
     char *by;
     int64_t count;
     char *names[MAX_ENCODERS];
-    inner encoders[MAX_ENCODERS];
+    ak_inner_encoder encoders[MAX_ENCODERS];
     int trained; /* which; -1: none */
 } chooser;
 
@@ -51,8 +46,7 @@ static void chooser_free(void *self)
 {
     chooser *c = self;
     for (int64_t k = 0; k < MAX_ENCODERS; k++) {
-        if (c->encoders[k].self && c->encoders[k].type->free)
-            c->encoders[k].type->free(c->encoders[k].self);
+        ak_inner_encoder_free(&c->encoders[k]);
         ak_free(c->names[k]);
     }
     ak_free(c->by);
@@ -60,11 +54,6 @@ static void chooser_free(void *self)
 }
 
 /* ---- opening ---- */
-
-static bool is_trained(const inner *e)
-{
-    return e->type->trainable && e->type->trainable(e->self);
-}
 
 static akin_status check(const options *o, akin_error *error)
 {
@@ -77,15 +66,10 @@ static akin_status check(const options *o, akin_error *error)
                        "switch encoder: \"encoders\" must be a map of 1 to %d encoders",
                        MAX_ENCODERS);
     for (int64_t k = 0; k < e->count; k++) {
-        const akin_encoder_class *type = e->items[k].type;
         const char *name = e->items[k].name;
         if (!*name || strchr(name, '/') || *name == '.')
             return ak_fail(error, AKIN_ERR_ARGUMENT,
                            "switch encoder: \"%s\" is no name for an encoder's folder", name);
-        if (!type->fingerprint || ak_encoder_class_has_tags(type))
-            return ak_fail(error, AKIN_ERR_ARGUMENT,
-                           "switch encoder: \"%s\" is a %s, which cannot be part of a switch", name,
-                           type->name);
     }
     return AKIN_OK;
 }
@@ -93,34 +77,20 @@ static akin_status check(const options *o, akin_error *error)
 static akin_status open_inner(chooser *c, int64_t k, const akin_class_given *given,
                               const akin_place *place, bool load, akin_error *error)
 {
-    akin_place own = *place;
-    inner *e = &c->encoders[k];
-    e->type = given->type;
     if (!(c->names[k] = ak_strdup(given->name)))
         return ak_fail_memory(error);
-    if (!load)
-        return e->type->create(&e->self, given->options, &own, error);
-    if (!e->type->load)
-        return ak_fail(error, AKIN_ERR_UNSUPPORTED, "the encoder class \"%s\" cannot load",
-                       e->type->name);
-    char *folder = ak_path_join(place->folder, given->name);
-    if (!folder)
-        return ak_fail_memory(error);
-    own.folder = folder;
-    akin_status status = e->type->load(&e->self, given->options, &own, error);
-    ak_free(folder);
-    return status;
+    return ak_inner_encoder_open(&c->encoders[k], given, c->names[k], "switch", place, load, error);
 }
 
 static akin_status check_inner(chooser *c, int64_t k, akin_error *error)
 {
-    long long first = c->encoders[0].type->dim(c->encoders[0].self);
-    long long width = c->encoders[k].type->dim(c->encoders[k].self);
+    long long first = ak_inner_encoder_dim(&c->encoders[0]);
+    long long width = ak_inner_encoder_dim(&c->encoders[k]);
     if (width != first)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "switch encoder: \"%s\" gives %lld numbers and \"%s\" %lld, must be equal",
                        c->names[0], first, c->names[k], width);
-    if (!is_trained(&c->encoders[k]))
+    if (!ak_inner_encoder_trainable(&c->encoders[k]))
         return AKIN_OK;
     if (c->trained >= 0)
         return ak_fail(error, AKIN_ERR_UNSUPPORTED,
@@ -172,27 +142,11 @@ static akin_status load(void **self, const void *given, const akin_place *place,
     return open_chooser(self, given, place, true, error);
 }
 
-static akin_status save_inner(const inner *e, const char *folder, const char *name,
-                              akin_error *error)
-{
-    if (!e->type->save)
-        return ak_fail(error, AKIN_ERR_UNSUPPORTED, "the encoder class \"%s\" cannot be saved",
-                       e->type->name);
-    char *own = ak_path_join(folder, name);
-    if (!own)
-        return ak_fail_memory(error);
-    akin_status status = ak_make_folders(own, error);
-    if (!status)
-        status = e->type->save(e->self, own, error);
-    ak_free(own);
-    return status;
-}
-
 static akin_status save(const void *self, const char *folder, akin_error *error)
 {
     const chooser *c = self;
     for (int64_t k = 0; k < c->count; k++)
-        AK_TRY(save_inner(&c->encoders[k], folder, c->names[k], error));
+        AK_TRY(ak_inner_encoder_save(&c->encoders[k], folder, error));
     return AKIN_OK;
 }
 
@@ -251,7 +205,7 @@ static akin_status key(const void *self, akin_object object, akin_hash *out, aki
     const chooser *c = self;
     int64_t k;
     AK_TRY(tag(self, object, &k, error));
-    const inner *e = &c->encoders[k];
+    const ak_inner_encoder *e = &c->encoders[k];
     *out = ak_hash_bytes(object.data, object.size);
     if (e->type->key)
         AK_TRY(e->type->key(e->self, object, out, error));
@@ -274,7 +228,7 @@ static akin_status fingerprint(const void *self, akin_hash *out, akin_error *err
 static int64_t dim(const void *self)
 {
     const chooser *c = self;
-    return c->encoders[0].type->dim(c->encoders[0].self);
+    return ak_inner_encoder_dim(&c->encoders[0]);
 }
 
 static bool trainable(const void *self)
@@ -285,27 +239,19 @@ static bool trainable(const void *self)
 static akin_parameters *parameters(void *self)
 {
     chooser *c = self;
-    inner *e = c->trained < 0 ? NULL : &c->encoders[c->trained];
+    ak_inner_encoder *e = c->trained < 0 ? NULL : &c->encoders[c->trained];
     return e ? e->type->parameters(e->self) : NULL;
 }
 
 static void notes(const void *self, char *out, size_t size)
 {
     const chooser *c = self;
-    size_t used = 0;
-    *out = 0;
-    for (int64_t k = 0; k < c->count; k++) {
-        char note[256] = "";
-        if (c->encoders[k].type->notes)
-            c->encoders[k].type->notes(c->encoders[k].self, note, sizeof note);
-        if (*note && used < size)
-            used += (size_t)snprintf(out + used, size - used, used ? "\n%s" : "%s", note);
-    }
+    ak_inner_encoder_notes(c->encoders, c->count, out, size);
 }
 
 /* ---- passes ---- */
 
-static akin_status collate_share(const inner *e, const akin_object *objects, share *s,
+static akin_status collate_share(const ak_inner_encoder *e, const akin_object *objects, share *s,
                                  akin_arena *arena, akin_error *error)
 {
     akin_object *own = ak_arena_new(arena, akin_object, s->count);
@@ -385,7 +331,7 @@ static akin_status backward(void *self, const akin_pass *pass, const void *batch
 {
     chooser *c = self;
     const share *s = &((const share *)batch)[c->trained];
-    const inner *e = &c->encoders[c->trained];
+    const ak_inner_encoder *e = &c->encoders[c->trained];
     akin_pass own;
     if (!s->count)
         return AKIN_OK;
