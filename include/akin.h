@@ -90,8 +90,8 @@ AKIN_API void akin_context_on_interrupt(akin_context *context, const volatile in
 /* Classes of the user's own become usable by name wherever built-in ones are. The struct and what
    it points to must outlive the context. A name that exists already is AKIN_ERR_EXISTS, a struct
    without its size, its name or a function it needs AKIN_ERR_ARGUMENT: a loss needs compute; a head
-   create, forward and backward; an encoder create, dim, collate and forward, one that says when it is
-   trainable backward and parameters; a metric rank or score, as its kind says. */
+   create, forward and backward; an encoder create and dim, and collate and forward or side, one that
+   says when it is trainable backward and parameters; a metric rank or score, as its kind says. */
 typedef struct akin_encoder_class akin_encoder_class;
 typedef struct akin_head_class akin_head_class;
 typedef struct akin_loss_class akin_loss_class;

@@ -5,13 +5,27 @@
 
 #include <string.h>
 
-/* Trained in this process, or loaded and trained before. */
+static bool any_says_so(const ak_value *maps)
+{
+    bool says = false;
+    for (const ak_value *one = maps ? maps->first : NULL; one; one = one->next)
+        says |= ak_value_get_bool(one, "trainable", false);
+    return says;
+}
+
+/* Trained in this process, or loaded and trained before; itself, or an encoder inside it. */
+static bool is_trained(const akin_encoder *encoder)
+{
+    const ak_value *given = encoder->given;
+    return ak_encoder_trainable(encoder) || ak_value_get_bool(given, "trainable", false) ||
+           any_says_so(given) || any_says_so(ak_value_get(given, "encoders"));
+}
+
 static bool any_trained(const akin_model *model)
 {
     bool trained = false;
     for (int i = 0; i < model->encoder_count; i++)
-        trained |= ak_encoder_trainable(model->encoders[i].encoder) ||
-                   ak_value_get_bool(model->encoders[i].encoder->given, "trainable", false);
+        trained |= is_trained(model->encoders[i].encoder);
     return trained;
 }
 

@@ -142,9 +142,11 @@ static akin_status content_key(const akin_encoder *encoder, akin_object object, 
             return AKIN_OK;
         atomic_fetch_add_explicit(&((akin_encoder *)encoder)->keyless, 1, memory_order_relaxed);
     }
-    if (encoder->type->key)
-        return encoder->type->key(encoder->self, object, key, error);
     *key = ak_hash_bytes(object.data, object.size);
+    if (encoder->type->key)
+        AK_TRY(encoder->type->key(encoder->self, object, key, error));
+    if (encoder->keys_apart)
+        *key = ak_hash_combine(ak_hash_text("document"), *key);
     return AKIN_OK;
 }
 
@@ -393,11 +395,15 @@ akin_status akin_register_encoder(akin_context *context, const akin_encoder_clas
                                        AK_MEMBER(akin_encoder_class, collate),
                                        AK_MEMBER(akin_encoder_class, forward),
                                        {NULL}};
+    static const ak_member of_sides[] = {AK_MEMBER(akin_encoder_class, create),
+                                         AK_MEMBER(akin_encoder_class, dim),
+                                         {NULL}};
     static const ak_member learning[] = {AK_MEMBER(akin_encoder_class, backward),
                                          AK_MEMBER(akin_encoder_class, parameters),
                                          {NULL}};
     if (type && type->size > offsetof(akin_encoder_class, trainable) && type->trainable)
         AK_TRY(ak_class_check(type, "encoder", learning, error));
     return ak_class_register(context, AK_ENCODER_CLASS, (const void *const *)ak_encoders,
-                             "encoder", type, needed, error);
+                             "encoder", type, type && AK_CLASS_HAS(type, side) ? of_sides : needed,
+                             error);
 }

@@ -7,6 +7,7 @@ const akin_encoder_class *const ak_encoders[] = {
     &ak_encoder_static,
     &ak_encoder_switch,
     &ak_encoder_transformer,
+    &ak_encoder_two_towers,
     &ak_encoder_vectors,
     NULL,
 };

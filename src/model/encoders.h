@@ -10,6 +10,7 @@ extern const akin_encoder_class ak_encoder_ngrams;
 extern const akin_encoder_class ak_encoder_static;
 extern const akin_encoder_class ak_encoder_switch;
 extern const akin_encoder_class ak_encoder_transformer;
+extern const akin_encoder_class ak_encoder_two_towers;
 extern const akin_encoder_class ak_encoder_vectors;
 
 /* NULL-terminated: what the registry starts with. */

@@ -12,6 +12,7 @@ const akin_head_class *const ak_heads[] = {
     &ak_head_softmax_embeddings,
     &ak_head_stacked_projection,
     &ak_head_switch,
+    &ak_head_two_towers,
     &ak_head_widening,
     NULL,
 };

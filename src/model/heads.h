@@ -15,6 +15,7 @@ extern const akin_head_class ak_head_skip_connection;
 extern const akin_head_class ak_head_softmax_embeddings;
 extern const akin_head_class ak_head_stacked_projection;
 extern const akin_head_class ak_head_switch;
+extern const akin_head_class ak_head_two_towers;
 extern const akin_head_class ak_head_widening;
 
 /* NULL-terminated: what the registry starts with. */

@@ -27,6 +27,7 @@ struct akin_encoder {
     const char *key_field; /* the member of a record that is the key; NULL: none */
     atomic_llong keyless;  /* objects without it, which are known by what is read of them */
     akin_encoder *towers[AK_TOWERS]; /* NULL: it has no sides */
+    bool keys_apart; /* a tower: its keys are never those of the queries' */
 };
 
 /* The encoder's rows of some objects. Numbers that are not finite (its weights hold some, which loading
@@ -36,7 +37,10 @@ akin_status ak_encoder_run(const akin_encoder *encoder, const char *name, const 
 
 /* ---- towers.c: the ways of queries and of documents through an encoder ---- */
 
+extern const char *const ak_tower_names[AK_TOWERS]; /* "query", "document" */
 bool ak_encoder_has_sides(const akin_encoder *encoder);
+/* Are its towers encoders of their own? Else they are the same one with two prompts. */
+bool ak_encoder_is_two(const akin_encoder *encoder);
 /* Where there are none: the encoder itself, whatever the tower. */
 const akin_encoder *ak_encoder_tower(const akin_encoder *encoder, ak_tower tower);
 /* The place of a tower among the 2 x encoders of a model: 2 x number + 0 where it has no sides. */

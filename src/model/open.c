@@ -10,15 +10,19 @@ akin_status akin_dataset_open(akin_dataset **out, akin_context *context, const c
                                 error);
 }
 
-/* Does an encoder pick a member of the record itself, or take a list for one? */
+static bool reads_a_member(const akin_encoder *encoder)
+{
+    return ak_value_get_string(encoder->given, "field", NULL) || ak_encoder_has_tags(encoder) ||
+           encoder->type == &ak_encoder_vectors;
+}
+
+/* Does an encoder pick a member of the record itself, or take a list for one? A corpus is of
+   documents. */
 static bool reads_records(const akin_model *model)
 {
-    for (int i = 0; i < model->encoder_count; i++) {
-        const akin_encoder *encoder = model->encoders[i].encoder;
-        if (ak_value_get_string(encoder->given, "field", NULL) || ak_encoder_has_tags(encoder) ||
-            encoder->type == &ak_encoder_vectors)
+    for (int i = 0; i < model->encoder_count; i++)
+        if (reads_a_member(ak_encoder_tower(model->encoders[i].encoder, AK_DOCUMENT_TOWER)))
             return true;
-    }
     return false;
 }
 

@@ -114,9 +114,7 @@ static ak_hash parameters_hash(const akin_parameters *parameters, const char *si
 static akin_status add_head(ak_hash *fingerprint, const akin_head *head, ak_tower tower,
                             akin_error *error)
 {
-    const char *side = !ak_head_has_both_sides(head->type) ? NULL
-                       : tower == AK_DOCUMENT_TOWER        ? "document"
-                                                           : "query";
+    const char *side = ak_head_has_both_sides(head->type) ? ak_tower_names[tower] : NULL;
     char *options = ak_json_write(side ? ak_value_get(head->given, side) : head->given, 0);
     if (!options)
         return ak_fail_memory(error);

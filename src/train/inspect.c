@@ -42,8 +42,8 @@ static bool add_encoder(inspection *i, ak_value *map, const char *name,
            ak_value_add_bool(i->arena, one, "trainable", ak_encoder_trainable(encoder)) &&
            (!*prompt || ak_value_add_string(i->arena, one, "prompt", prompt)) &&
            (!ak_encoder_has_sides(encoder) ||
-            (add_encoder(i, one, "query", encoder->towers[AK_QUERY_TOWER]) &&
-             add_encoder(i, one, "document", encoder->towers[AK_DOCUMENT_TOWER])));
+            (add_encoder(i, one, ak_tower_names[0], encoder->towers[AK_QUERY_TOWER]) &&
+             add_encoder(i, one, ak_tower_names[1], encoder->towers[AK_DOCUMENT_TOWER])));
 }
 
 static bool add_encoders(inspection *i, const akin_model *model)

@@ -226,7 +226,6 @@ static akin_status apply_groups(akin_training *t, akin_error *error)
 /* Towers that share their parameters are one part, NAME; others are NAME/query and NAME/document. */
 static akin_status add_encoder(akin_training *t, const ak_model_encoder *named, akin_error *error)
 {
-    static const char *const words[AK_TOWERS] = {"query", "document"};
     akin_parameters *first = NULL;
     int towers = ak_encoder_has_sides(named->encoder) ? AK_TOWERS : 1;
     for (int i = 0; i < towers; i++) {
@@ -235,8 +234,8 @@ static akin_status add_encoder(akin_training *t, const ak_model_encoder *named, 
         const char *name = named->name;
         if (!ak_encoder_trainable(tower) || own == first)
             continue;
-        if (tower->type != named->encoder->type) {
-            name = ak_arena_format(t->run_arena, "%s/%s", named->name, words[i]);
+        if (ak_encoder_is_two(named->encoder)) {
+            name = ak_arena_format(t->run_arena, "%s/%s", named->name, ak_tower_names[i]);
             if (!name)
                 return ak_fail_memory(error);
         }

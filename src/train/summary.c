@@ -2,6 +2,7 @@
 #include "train/train.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define PROGRESS_INTERVAL 0.1 /* seconds between progress messages */
@@ -104,18 +105,36 @@ void ak_tell_doubts(const akin_training *t)
                 ak_dataset_name(t->validation.dataset), (long long)t->validation.table->count, doubt);
 }
 
+static void add_encoder_line(ak_text *text, const char *name, const akin_encoder *encoder)
+{
+    const akin_parameters *parameters = ak_encoder_parameters(encoder);
+    add_part_line(text, name, encoder->type->name,
+                  ak_encoder_trainable(encoder) ? "trainable" : "frozen", akin_encoder_dim(encoder),
+                  parameters ? ak_parameters_size(parameters) : 0);
+}
+
+/* Two towers are two encoders, two prompts one. */
+static void add_encoder_lines(ak_text *text, const ak_model_encoder *named)
+{
+    const akin_encoder *whole = named->encoder;
+    if (!ak_encoder_is_two(whole)) {
+        add_encoder_line(text, named->name, whole);
+        return;
+    }
+    for (int tower = 0; tower < AK_TOWERS; tower++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s/%s", named->name, ak_tower_names[tower]);
+        add_encoder_line(text, name, whole->towers[tower]);
+    }
+}
+
 void ak_tell_parts(const akin_training *t)
 {
     ak_text text = {0};
     ak_text_printf(&text, "%-20s %-28s %-10s %6s %12s\n", "part", "type", "", "width",
                    "parameters");
-    for (int e = 0; e < t->model->encoder_count; e++) {
-        const akin_encoder *encoder = t->model->encoders[e].encoder;
-        const akin_parameters *parameters = ak_encoder_parameters(encoder);
-        add_part_line(&text, t->model->encoders[e].name, encoder->type->name,
-                      ak_encoder_trainable(encoder) ? "trainable" : "frozen",
-                      akin_encoder_dim(encoder), parameters ? ak_parameters_size(parameters) : 0);
-    }
+    for (int e = 0; e < t->model->encoder_count; e++)
+        add_encoder_lines(&text, &t->model->encoders[e]);
     add_part_line(&text, "head", t->model->head->type->name, "trainable", t->model->dim,
                   ak_parameters_size(t->model->head->parameters));
     add_part_line(&text, "loss", t->loss->type->name, "", t->model->dim,
