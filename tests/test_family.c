@@ -75,6 +75,37 @@ static void test_vectors(void **state)
     }
 }
 
+/* Checkpoints with a head have the architecture's name before all tensors of the encoder. */
+static void test_prefixes(void **state)
+{
+    (void)state;
+    for (const family *f = families; f < families + FAMILIES; f++) {
+        ak_safetensors *weights;
+        ak_tensor tensors[TINY_TENSORS];
+        char names[TINY_TENSORS][128];
+        float y[TEXTS * TINY_HIDDEN];
+        choose(f);
+        assert_int_equal(ak_safetensors_open(&weights, path, NULL), AKIN_OK);
+        int64_t count = ak_safetensors_count(weights);
+        assert_true(count <= TINY_TENSORS);
+        for (int64_t i = 0; i < count; i++) {
+            tensors[i] = *ak_safetensors_at(weights, i);
+            snprintf(names[i], sizeof names[i], "%s.%s", f->model_type, tensors[i].name);
+            tensors[i].name = names[i];
+        }
+        const char *file = scratch_path("prefixed.safetensors");
+        assert_int_equal(ak_safetensors_write(file, tensors, count, NULL, NULL), AKIN_OK);
+        ak_safetensors_free(weights);
+        scene s;
+        ak_bert_config config = tiny_config(AK_GELU);
+        assert_int_equal(try_make(&s, &config, file, &everything, NULL), AKIN_OK);
+        assert_non_null(strstr(akin_parameters_get(s.parameters, 0)->name, f->model_type));
+        run(&s, &texts, AK_POOLING_MEAN, ak_matrix(y, TEXTS, TINY_HIDDEN), (akin_matrix){0});
+        check_vectors(f, y, "with a prefix");
+        drop_scene(&s);
+    }
+}
+
 static void check_gradients(const family *f, const scene *s)
 {
     assert_int_equal(f->gradient_count, ak_parameters_count(s->parameters));
@@ -314,6 +345,8 @@ static void test_configs(void **state)
         {"{\"model_type\": \"t5\"}", AKIN_ERR_UNSUPPORTED,
          "other/config.json: model_type \"t5\" is not read, expected one of bert, roberta, "
          "xlm-roberta, camembert, distilbert, mpnet"},
+        {"{\"model_type\": \"modernbert\", \"vocab_size\": 71, \"hidden_size\": 32}",
+         AKIN_ERR_UNSUPPORTED, "model_type \"modernbert\" is not read"},
         {"{\"model_type\": \"distilbert\", \"vocab_size\": 71, \"hidden_size\": 32}",
          AKIN_ERR_FORMAT, "other/config.json: \"dim\" must be a positive number, found 0"},
         {"{\"model_type\": \"distilbert\", \"vocab_size\": 71, \"dim\": 32, \"hidden_dim\": 48,"
@@ -434,6 +467,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_ten_steps),
         cmocka_unit_test(test_buckets),
         cmocka_unit_test(test_differences),

@@ -24,6 +24,7 @@ int64_t ak_attention_scratch(int64_t tokens, int64_t head_dim)
 AK_KERNEL static void weigh_scores(float *scores, int64_t rows, int64_t tokens, int64_t width,
                                    float scale, const float *position, float *factors, float *lse)
 {
+    float unscaled = 1 / scale;
     for (int64_t i = 0; i < rows; i++, scores += width) {
         float lanes[16], largest = -INFINITY;
         for (int l = 0; l < 16; l++)
@@ -32,7 +33,7 @@ AK_KERNEL static void weigh_scores(float *scores, int64_t rows, int64_t tokens, 
             scores[j] = -INFINITY;
         if (position)
             for (int64_t j = 0; j < tokens; j++)
-                scores[j] += position[j - i] / scale;
+                scores[j] += position[j - i] * unscaled;
         for (int64_t j = 0; j < width; j += 16)
             for (int l = 0; l < 16; l++)
                 lanes[l] = scores[j + l] > lanes[l] ? scores[j + l] : lanes[l];

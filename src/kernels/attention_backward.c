@@ -97,10 +97,12 @@ AK_KERNEL static void dropped_slopes_of_tile(const ak_attention_gradient *a, con
 AK_KERNEL static void add_positions(const ak_attention_gradient *a, float *scores, int64_t first,
                                     int64_t rows, int64_t width)
 {
+    float unscaled = 1 / a->scale;
     for (int64_t r = 0; r < rows; r++) {
-        const float *position = a->position + first + r;
+        const float *restrict position = a->position + first + r;
+        float *restrict score = scores + r * width;
         for (int64_t i = 0; i < a->tokens; i++)
-            scores[r * width + i] += position[-i] / a->scale;
+            score[i] += position[-i] * unscaled;
     }
 }
 
@@ -108,10 +110,12 @@ AK_KERNEL static void add_positions(const ak_attention_gradient *a, float *score
 AK_KERNEL static void add_diagonals(const ak_attention_gradient *a, const float *slopes,
                                     int64_t first, int64_t rows, int64_t width)
 {
+    float unscaled = 1 / a->scale;
     for (int64_t r = 0; r < rows; r++) {
-        float *dposition = a->dposition + first + r;
+        float *restrict dposition = a->dposition + first + r;
+        const float *restrict slope = slopes + r * width;
         for (int64_t i = 0; i < a->tokens; i++)
-            dposition[-i] += slopes[r * width + i] / a->scale;
+            dposition[-i] += slope[i] * unscaled;
     }
 }
 
