@@ -260,6 +260,13 @@ static const char *const recipes[] = {
     "data: {train: records.jsonl, validation: records.jsonl, samples: pairs}\n"
     "encoders: {s: {type: switch, by: kind, encoders: {x: " TINY ", field: t}, "
     "y: {type: transformer, path: tiny, field: t}}}}\nhead: {type: empty}\n" OPTIMIZER TRAIN(""),
+    /* queries and documents apart: a chunk has some of each */
+    DATA "encoders: {t: " TINY ", query_prompt: 'query : ', document_prompt: 'a '}}\n"
+         "head: {type: empty}\n" OPTIMIZER TRAIN(""),
+    DATA "encoders: {t: {type: two_towers, query: " TINY "}, document: " TINY ", lora_rank: 2}}}\n"
+         "head: {type: two_towers, query: linear, document: linear}\n" OPTIMIZER TRAIN(""),
+    DATA "encoders: {t: {type: two_towers, query: " TINY "}, document: {type: transformer, path: "
+         "tiny}}}\nhead: {type: empty}\n" OPTIMIZER TRAIN(""),
     /* other steps */
     DATA "encoders: {t: " TINY "}}\nhead: {type: empty}\nloss: {type: xbm, loss: "
          "{type: multiple_negatives_ranking}, start_iteration: 0, buffer_size: 20}\n" OPTIMIZER
