@@ -222,6 +222,9 @@ static int stopped(const akin_error *error, akin_model *model, const char *outpu
     if (error->status == AKIN_ERR_DIVERGED && model &&
         akin_model_save(model, output, options.force, &saving) == AKIN_OK)
         cli_say("the best epoch before that is in %s", output);
+    else if (error->status == AKIN_ERR_DIVERGED && !model)
+        cli_say("nothing was saved: no epoch before that is known to be good%s",
+                kept ? ", and the checkpoint is of this run's last steps" : "");
     return result;
 }
 

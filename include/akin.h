@@ -924,7 +924,8 @@ typedef struct akin_fit_summary {
 
 /* Trains and gives the best epoch's model, epoch 0 (the base) included. trainer NULL: the defaults;
    validation NULL: the last epoch is taken. On AKIN_ERR_DIVERGED and AKIN_ERR_INTERRUPTED *model is
-   still the best so far if there is one (else NULL). `summary` may be NULL. */
+   still the best so far if there is one (else NULL: also when training diverged in the step right
+   after the last epoch, and there is no validation that knew that epoch to be good). `summary` may be NULL. */
 AKIN_API akin_status akin_fit(akin_model **model, akin_context *context,
                               const akin_trainable *trainable, const akin_trainer *trainer,
                               akin_loader *train, akin_loader *validation,

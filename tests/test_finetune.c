@@ -253,6 +253,46 @@ static void test_without_memory(void **state)
     ak_json_route_allocations(false);
 }
 
+/* From the recipe to the saved model. */
+static akin_status a_run(akin_error *error)
+{
+    akin_model *model;
+    akin_fit_summary summary;
+    AK_TRY(train(&model, scratch_path("recipe.yaml"), (plan){0}, &summary, error));
+    akin_status status = akin_model_save(model, scratch_path("run"), true, error);
+    akin_model_free(model);
+    return status;
+}
+
+/* One allocation of a run fails: every `stride`-th of them, from the first on. */
+static void fail_some_allocations(int64_t first, int64_t stride)
+{
+    for (int64_t n = first;; n += stride) {
+        akin_error error = {0};
+        ak_memory_fail_at(n);
+        akin_status status = a_run(&error);
+        ak_memory_fail_at(0);
+        if (!status) {
+            assert_true(n > 300);
+            return;
+        }
+        if (status != AKIN_ERR_MEMORY || error.status != status)
+            fail_msg("allocation %lld failing gave \"%s\" (%s)", (long long)n,
+                     akin_status_name(status), error.message);
+    }
+}
+
+static void test_runs_without_memory(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {", max_length: 9", ", trainable_layers: 1, recompute: true",
+                                       ", lora_rank: 2"};
+    for (int i = 0; i < 3; i++) {
+        write_recipe(ways[i], "1e-3", ", epochs: 1, workers: 0");
+        fail_some_allocations(1 + 10 * i, 31);
+    }
+}
+
 static void test_the_base_wins(void **state)
 {
     (void)state;
@@ -285,6 +325,29 @@ static void test_divergence(void **state)
     assert_non_null(model); /* the best so far: the base */
     assert_int_equal(summary.best_epoch, 0);
     akin_model_free(model);
+    /* a step an epoch, and what comes after it is nan: */
+    static const char blind[] =
+        "data: {train: pairs.jsonl, validation: %s, samples: pairs}\n"
+        "encoders: {text: {type: transformer, path: tiny, trainable: true}}\n"
+        "head: {type: empty}\n"
+        "optimizer: {type: sgd, lr: 1e6}\n"
+        "train: {batch_size: 40, epochs: 9%s}\n";
+    char text[1024];
+    /* ranks would be as good as any */
+    snprintf(text, sizeof text, blind, "0.2", ", early_stopping: {metric: reciprocal_rank}");
+    write_text(scratch_path("blind.yaml"), text);
+    assert_int_equal(train(&model, scratch_path("blind.yaml"), (plan){0}, &summary, &error),
+                     AKIN_ERR_DIVERGED);
+    assert_says(&error, "vectors are not finite after step ");
+    assert_non_null(model);
+    akin_model_free(model);
+    /* without validation the last epoch is kept, and it is what fails next */
+    snprintf(text, sizeof text, blind, "false", "");
+    write_text(scratch_path("blind.yaml"), text);
+    assert_int_equal(train(&model, scratch_path("blind.yaml"), (plan){0}, &summary, &error),
+                     AKIN_ERR_DIVERGED);
+    assert_true(summary.best_epoch > 0);
+    assert_null(model);
 }
 
 static void test_resumed_bits(void **state)
@@ -378,11 +441,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_tuned_model),    cmocka_unit_test(test_options_and_modules),
-        cmocka_unit_test(test_the_folder_alone), cmocka_unit_test(test_without_memory),
-        cmocka_unit_test(test_the_base_wins),    cmocka_unit_test(test_divergence),
-        cmocka_unit_test(test_resumed_bits),     cmocka_unit_test(test_kept_layers),
-        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_a_tuned_model),       cmocka_unit_test(test_options_and_modules),
+        cmocka_unit_test(test_the_folder_alone),    cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_runs_without_memory), cmocka_unit_test(test_the_base_wins),
+        cmocka_unit_test(test_divergence),          cmocka_unit_test(test_resumed_bits),
+        cmocka_unit_test(test_kept_layers),         cmocka_unit_test(test_mistakes),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

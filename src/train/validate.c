@@ -130,6 +130,21 @@ static akin_status embed(akin_training *t, const ak_side *side, ak_way way, akin
     return AKIN_OK;
 }
 
+/* Figures of ranks are not of vectors that cannot be compared. */
+static akin_status check_finite(akin_training *t, akin_matrix y, akin_error *error)
+{
+    for (int64_t i = 0; i < y.rows; i++)
+        for (int64_t j = 0; j < y.columns; j++)
+            if (!isfinite(y.data[i * y.stride + j])) {
+                t->diverged = true;
+                return ak_fail(error, AKIN_ERR_DIVERGED,
+                               "vectors are not finite after step %lld, in epoch %lld; a smaller lr "
+                               "may help",
+                               (long long)t->step, (long long)t->epoch);
+            }
+    return AKIN_OK;
+}
+
 akin_status ak_side_embed(akin_training *t, const ak_side *side, bool base, akin_arena *arena,
                           ak_sides *out, akin_error *error)
 {
@@ -141,6 +156,7 @@ akin_status ak_side_embed(akin_training *t, const ak_side *side, bool base, akin
         if (!y[tower]->data)
             return ak_fail_memory(error);
         AK_TRY(embed(t, side, way, *y[tower], error));
+        AK_TRY(check_finite(t, *y[tower], error));
     }
     if (towers == 1)
         out->documents = out->queries;
