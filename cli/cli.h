@@ -44,6 +44,11 @@ void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2))); /* 
    not, so that it can be told once. */
 bool cli_gnuplot(void *user, const char *script, akin_arena *arena, akin_object *svg);
 
+/* ---- figures.c ---- */
+
+/* Base, tuned, difference and its interval; repeated: with deviations in place of intervals. */
+void cli_print_figures(const akin_evaluation *e, bool repeated);
+
 /* ---- shared ---- */
 
 /* --precision of commands that load a model. */

@@ -115,42 +115,13 @@ static int print_json(const akin_evaluation *e)
     return CLI_DONE;
 }
 
-/* A dash where a figure is not defined. */
-static void print_figure(const char *format, double value, double deviation)
-{
-    char text[64] = "-";
-    if (!isnan(value))
-        snprintf(text, sizeof text, format, value);
-    if (!isnan(value) && !isnan(deviation))
-        snprintf(text + strlen(text), sizeof text - strlen(text), " ± %.4f", deviation);
-    int width = isnan(deviation) ? 8 : isnan(value) ? 17 : 18; /* ± is two bytes */
-    printf(" %*s", width, text);
-}
-
-static void print_row(const akin_evaluation_row *row)
-{
-    printf("%-24s", row->name);
-    print_figure("%.4f", row->base, row->base_deviation);
-    print_figure("%.4f", row->value, row->deviation);
-    if (!isnan(row->difference)) {
-        printf("   ");
-        print_figure("%+.4f", row->difference, row->difference_deviation);
-    }
-    if (!isnan(row->low))
-        printf("   %+.4f .. %+.4f", row->low, row->high);
-    putchar('\n');
-}
-
 static int print_table(const akin_evaluation *e)
 {
-    int width = repeated(e) ? 17 : 8;
     printf("%lld queries, %lld candidates", (long long)e->queries, (long long)e->candidates);
     if (repeated(e))
         printf("; mean ± standard deviation of %d passes", options.repeats);
-    printf("\n%-24s %*s %*s    %*s%s\n", "metric", width, "base", width, "tuned", width + 2,
-           "difference", repeated(e) ? "" : " 95 % interval");
-    for (int64_t i = 0; i < e->count; i++)
-        print_row(&e->rows[i]);
+    putchar('\n');
+    cli_print_figures(e, repeated(e));
     return CLI_DONE;
 }
 

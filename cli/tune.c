@@ -47,12 +47,7 @@ static void print_outer(const akin_tune_result *r)
         return;
     printf("\nthe first, trained on all training data, on the validation data (%lld queries):\n",
            (long long)r->outer->queries);
-    printf("%-24s %8s %8s %11s   %s\n", "metric", "base", "tuned", "difference", "95 % interval");
-    for (int64_t i = 0; i < r->outer->count; i++) {
-        const akin_evaluation_row *row = &r->outer->rows[i];
-        printf("%-24s %8.4f %8.4f %+11.4f   %+.4f .. %+.4f\n", row->name, row->base, row->value,
-               row->difference, row->low, row->high);
-    }
+    cli_print_figures(r->outer, false);
 }
 
 static void print_table(const akin_tune_result *r)
