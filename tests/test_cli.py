@@ -626,6 +626,14 @@ def an_interrupted_run_goes_on_as_if_never_stopped():
 
 
 @case
+def a_model_that_is_worse_than_its_base_is_told():
+    narrow = ("-s", "head={type: stacked_projection, output_sizes: [2]}", "-s", "train.epochs=1")
+    train("narrow", *narrow, says="the model saved is worse than its base")
+    _, err = train("wide", "-s", "train.epochs=1")
+    assert "warning" not in err, err
+
+
+@case
 def a_newcomers_mistakes_say_what_to_do():
     os.mkdir("folder")
     for words, status, says in (

@@ -77,10 +77,24 @@ void ak_plateau_update(akin_training *t)
     }
 }
 
+/* A base of another width cannot be what is kept, however good it is. */
+static void tell_if_worse(const akin_training *t)
+{
+    const char *monitor = t->trainer.monitor;
+    for (int i = 0; i < t->figure_count && !t->identity_base && t->best_epoch > 0; i++)
+        if (strcmp(t->figures[i].name, monitor) == 0 &&
+            better(t, t->figures[i].base, t->best_value))
+            ak_warn(t->context,
+                    "no epoch reached the base's %s, %.4f: the model saved is worse than its base, "
+                    "which has another width and cannot be kept in its place",
+                    monitor, t->figures[i].base);
+}
+
 akin_status ak_best_restore(akin_training *t, akin_error *error)
 {
     if (t->best_epoch < 0)
         return AKIN_OK;
+    tell_if_worse(t);
     for (int i = 0; i < t->part_count; i++) {
         ak_part *part = &t->parts[i];
         memcpy(ak_parameters_values(part->parameters), part->best,
