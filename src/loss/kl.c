@@ -32,13 +32,6 @@ static akin_status describe(const void *given, akin_loss_traits *traits, akin_er
     return AKIN_OK;
 }
 
-static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
-                          akin_parameters *parameters, akin_error *error)
-{
-    (void)dim, (void)groups, (void)parameters;
-    return ak_loss_keep_options(self, given, sizeof(options), error);
-}
-
 /* Distances become logarithms of probabilities; false: there is no candidate. */
 static bool log_softmax(const ak_taught *t, int64_t anchor, double temperature, float *row)
 {
@@ -108,8 +101,6 @@ const akin_loss_class ak_loss_kl = {
     .kind = AKIN_PAIRS,
     .options = option_rows,
     .options_size = sizeof(options),
-    .create = create,
-    .free = ak_free,
     .compute = compute,
     .describe = describe,
 };

@@ -56,15 +56,6 @@ void ak_loss_object_free(void *self, const akin_loss_class *type)
         type->free(self);
 }
 
-akin_status ak_loss_keep_options(void **self, const void *options, size_t size, akin_error *error)
-{
-    *self = ak_alloc(size);
-    if (!*self)
-        return ak_fail_memory(error);
-    memcpy(*self, options, size);
-    return AKIN_OK;
-}
-
 akin_status ak_loss_nothing(const ak_space *space, akin_matrix dx, double *value)
 {
     *value = space->finite ? 0 : (double)NAN;

@@ -35,13 +35,6 @@ static akin_status describe(const void *given, akin_loss_traits *traits, akin_er
     return AKIN_OK;
 }
 
-static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
-                          akin_parameters *parameters, akin_error *error)
-{
-    (void)dim, (void)groups, (void)parameters;
-    return ak_loss_keep_options(self, given, sizeof(options), error);
-}
-
 static bool is_negative(const ak_taught *t, int negatives, int64_t i, int64_t j)
 {
     const akin_labels *l = t->labels;
@@ -111,8 +104,6 @@ const akin_loss_class ak_loss_margin_mse = {
     .kind = AKIN_PAIRS,
     .options = option_rows,
     .options_size = sizeof(options),
-    .create = create,
-    .free = ak_free,
     .compute = compute,
     .describe = describe,
 };

@@ -15,14 +15,6 @@ static akin_status describe(const void *options, akin_loss_traits *traits, akin_
     return AKIN_OK;
 }
 
-static akin_status create(void **self, const void *given, int64_t dim, int64_t groups,
-                          akin_parameters *parameters, akin_error *error)
-{
-    (void)given, (void)dim, (void)groups, (void)parameters, (void)error;
-    *self = NULL; /* it has nothing to keep */
-    return AKIN_OK;
-}
-
 AK_KERNEL static void subtract(const float *x, const float *t, float factor, float *dx, int64_t n)
 {
     for (int64_t j = 0; j < n; j++)
@@ -78,8 +70,6 @@ const akin_loss_class ak_loss_mse = {
     .summary = "pairs or groups: the vectors are to be the teacher's",
     .kind = AKIN_PAIRS,
     .options = option_rows,
-    .create = create,
-    .free = ak_free,
     .compute = compute,
     .describe = describe,
 };
