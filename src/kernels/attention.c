@@ -162,23 +162,6 @@ static void attend(const attention *a, float *scratch)
     }
 }
 
-void ak_attention(const float *q, const float *k, const float *v, int64_t ld, int64_t tokens,
-                  int64_t head_dim, float scale, const float *position, float *out, int64_t ldo,
-                  float *scratch)
-{
-    const attention a = {.q = q,
-                         .k = k,
-                         .v = v,
-                         .ld = ld,
-                         .tokens = tokens,
-                         .head_dim = head_dim,
-                         .scale = scale,
-                         .position = position,
-                         .out = out,
-                         .ldo = ldo};
-    attend(&a, scratch);
-}
-
 void ak_attention_train(const float *q, const float *k, const float *v, int64_t ld, int64_t tokens,
                         int64_t head_dim, float scale, const float *position, const ak_drop *drop,
                         float *out, int64_t ldo, float *lse, float *scratch)
@@ -196,4 +179,12 @@ void ak_attention_train(const float *q, const float *k, const float *v, int64_t 
                          .ldo = ldo,
                          .lse = lse};
     attend(&a, scratch);
+}
+
+void ak_attention(const float *q, const float *k, const float *v, int64_t ld, int64_t tokens,
+                  int64_t head_dim, float scale, const float *position, float *out, int64_t ldo,
+                  float *scratch)
+{
+    ak_attention_train(q, k, v, ld, tokens, head_dim, scale, position, NULL, out, ldo, NULL,
+                       scratch);
 }

@@ -3,10 +3,11 @@
 
 usage: adapters.py BUILD
 
-Random small folders (BERT, RoBERTa). akin trains an adapter; PEFT loads lora/ onto the base, merged and
+Random small folders (BERT, RoBERTa, DistilBERT, MPNet). akin trains an adapter; PEFT loads lora/ onto the base, merged and
 not, and must give the vectors of akin's merged folder. Then akin puts adapters that PEFT made (of all
 linear modules, the pooler's too) into the base. Numbers must agree to 2e-5.
 """
+import copy
 import json
 import os
 import pathlib
@@ -18,17 +19,14 @@ import numpy
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from sentence_transformers import SentenceTransformer
-from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
 import folders
+import vectors
 
-FAMILIES = {
-    "bert": (BertConfig, BertModel, "uncased", dict(max_position_embeddings=130)),
-    "roberta": (RobertaConfig, RobertaModel, "roberta", dict(max_position_embeddings=132, type_vocab_size=1, pad_token_id=1)),
-}
+FAMILIES = {name: vectors.FAMILIES[name] for name in ("bert", "roberta", "distilbert", "mpnet")}
 WAYS = {
     "defaults": "lora_rank: 4",
-    "all matrices": "lora_rank: 3, lora_alpha: 5, lora_targets: '*encoder.layer*.weight'",
+    "all matrices": "lora_rank: 3, lora_alpha: 5, lora_targets: '*.layer.*.weight'",
     "last layer": "lora_rank: 2, lora_alpha: 64, trainable_layers: 1",
 }
 RECIPE = """
@@ -50,7 +48,7 @@ def train(build, work, way, seed=1):
 
 
 MADE = {
-    "PEFT's defaults": LoraConfig(r=4, lora_alpha=8, target_modules=["query", "value"]),
+    "queries, values": LoraConfig(r=4, lora_alpha=8, target_modules=r".*(query|value|[qv]_lin|attn\.[qv])"),
     "all linear": LoraConfig(r=2, lora_alpha=3, target_modules="all-linear", use_rslora=True),
 }
 SERVE = """
@@ -65,7 +63,7 @@ train: {{batch_size: 8, epochs: 1}}
 def make_adapter(work, name, config):
     """A random one by PEFT; the vectors of the base with it."""
     model = SentenceTransformer(str(work / "base"), device="cpu")
-    made = get_peft_model(model[0].auto_model, config)
+    made = get_peft_model(model[0].auto_model, copy.deepcopy(config))  # it writes into the config
     for weight in (p for n, p in made.named_parameters() if "lora_" in n):
         torch.nn.init.normal_(weight, 0, .1)
     made.save_pretrained(str(work / name))
@@ -110,12 +108,12 @@ def main():
                 for merged in (True, False):
                     found = folders.difference(own, peft_vectors(work, tuned / "lora", some, merged))
                     worst = max(worst, found)
-                    print(f"{family:10}{way:16}{'merged by PEFT' if merged else 'in PEFT':16}{found:.1e}", flush=True)
+                    print(f"{family:11}{way:16}{'merged by PEFT' if merged else 'in PEFT':16}{found:.1e}", flush=True)
             for way, config in MADE.items():
                 theirs = make_adapter(work, "made", config).encode(some)
                 found = folders.difference(folders.akin_vectors(build, served(build, work, "made"), some), theirs)
                 worst = max(worst, found)
-                print(f"{family:10}{way:16}{'made by PEFT':16}{found:.1e}", flush=True)
+                print(f"{family:11}{way:16}{'made by PEFT':16}{found:.1e}", flush=True)
     sys.exit("the vectors differ" if worst > 2e-5 else 0)
 
 
