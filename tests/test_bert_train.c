@@ -22,9 +22,11 @@ static void test_differences(void **state)
 
 /* ---- promises ---- */
 
-static float *gradients(const ak_bert_train_options *options, int64_t *size)
+static float *gradients(const ak_bert_train_options *options, akin_precision precision,
+                        int64_t *size)
 {
     scene s = make_scene(options, AK_GELU);
+    s.pass.precision = precision;
     weighted_sum(&s, &texts, AK_POOLING_MEAN, true);
     *size = ak_parameters_size(s.parameters);
     float *copy = malloc((size_t)*size * sizeof *copy);
@@ -34,26 +36,72 @@ static float *gradients(const ak_bert_train_options *options, int64_t *size)
     return copy;
 }
 
-static void test_same_bits(void **state)
+static void check_same_bits(akin_precision precision)
 {
-    (void)state;
     ak_bert_train_options options = everything;
     int64_t size;
     options.dropout = -1; /* the config's */
     omp_set_num_threads(1);
-    float *one = gradients(&options, &size);
+    float *one = gradients(&options, precision, &size);
     for (int variant = 0; variant < 3; variant++) {
         omp_set_num_threads(variant == 1 ? 3 : 2);
         options.recompute = variant == 2;
-        float *other = gradients(&options, &size);
+        float *other = gradients(&options, precision, &size);
         assert_memory_equal(one, other, (size_t)size * sizeof *one);
         free(other);
     }
     options.dropout = 0;
-    float *undropped = gradients(&options, &size);
+    float *undropped = gradients(&options, precision, &size);
     assert_memory_not_equal(one, undropped, (size_t)size * sizeof *one);
     free(undropped);
     free(one);
+}
+
+static void test_same_bits(void **state)
+{
+    (void)state;
+    check_same_bits(AKIN_F32);
+    check_same_bits(AKIN_BF16);
+}
+
+/* bfloat16 has 8 bits: a gradient goes the same way, and nearly as far. */
+static void check_near(const float *near, const float *exact, int64_t size)
+{
+    double difference = 0, length = 0;
+    for (int64_t i = 0; i < size; i++) {
+        difference += ((double)near[i] - (double)exact[i]) * ((double)near[i] - (double)exact[i]);
+        length += (double)exact[i] * (double)exact[i];
+    }
+    if (!(difference < 0.03 * 0.03 * length) || difference == 0)
+        fail_msg("the gradient is off by %g of its length", sqrt(difference / length));
+}
+
+static int64_t memory_of_forward(akin_precision precision)
+{
+    scene s = make_scene(&everything, AK_GELU);
+    float y[TEXTS * TINY_HIDDEN];
+    void *record;
+    s.pass.precision = precision;
+    assert_int_equal(ak_bert_train_forward(s.bert, &s.pass, &texts, AK_POOLING_MEAN,
+                                           ak_matrix(y, TEXTS, TINY_HIDDEN), &record, NULL),
+                     AKIN_OK);
+    int64_t used = (int64_t)ak_arena_used(s.arena);
+    drop_scene(&s);
+    return used;
+}
+
+static void test_bf16(void **state)
+{
+    (void)state;
+    ak_bert_train_options options = everything;
+    int64_t size;
+    options.dropout = 0.1;
+    float *exact = gradients(&options, AKIN_F32, &size);
+    float *near = gradients(&options, AKIN_BF16, &size);
+    check_near(near, exact, size);
+    free(exact);
+    free(near);
+    assert_true(memory_of_forward(AKIN_BF16) < memory_of_forward(AKIN_F32));
 }
 
 static void check_part(const ak_bert_train_options *options, int count, const char *const *absent)
@@ -375,6 +423,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_differences),
         cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_learning_rates),
         cmocka_unit_test(test_stems),

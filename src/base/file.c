@@ -92,10 +92,16 @@ akin_status ak_map_open(ak_map *out, const char *path, akin_error *error)
         if (data == MAP_FAILED)
             status = fail(error, "map", path);
         else
-            *out = (ak_map){.data = data, .size = (size_t)info.st_size};
+            *out = (ak_map){.data = data, .size = (size_t)info.st_size, .of_file = true};
     }
     close(file);
     return status;
+}
+
+void ak_map_forget(const ak_map *map)
+{
+    if (map->of_file)
+        (void)madvise((void *)map->data, map->size, MADV_DONTNEED);
 }
 
 void ak_map_close(ak_map *map)

@@ -8,10 +8,13 @@
 typedef struct ak_map {
     const char *data; /* never NULL; `size` may be 0 */
     size_t size;
+    bool of_file; /* a pipe's bytes are nowhere else */
 } ak_map;
 
 /* A pipe or device is read to its end. */
 akin_status ak_map_open(ak_map *out, const char *path, akin_error *error);
+/* The pages that were read leave memory; whoever reads them again gets them from the file. */
+void ak_map_forget(const ak_map *map);
 void ak_map_close(ak_map *map);
 
 typedef struct ak_writer ak_writer;

@@ -22,6 +22,11 @@ struct ak_safetensors {
     const ak_value *metadata; /* of texts, or NULL */
 };
 
+void ak_safetensors_forget(const ak_safetensors *file)
+{
+    ak_map_forget(&file->map);
+}
+
 void ak_safetensors_free(ak_safetensors *file)
 {
     if (!file)

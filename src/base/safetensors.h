@@ -47,6 +47,8 @@ akin_status ak_safetensors_open(ak_safetensors **out, const char *path, akin_err
 /* The same from memory that outlives *out; `name` is what messages call it. */
 akin_status ak_safetensors_parse(ak_safetensors **out, const void *data, size_t size,
                                  const char *name, akin_error *error);
+/* What was read of the file leaves memory until it is read again. */
+void ak_safetensors_forget(const ak_safetensors *file);
 void ak_safetensors_free(ak_safetensors *file);
 
 const char *ak_safetensors_path(const ak_safetensors *file);

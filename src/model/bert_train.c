@@ -215,6 +215,7 @@ void ak_bert_train_start(ak_bert_train *bert)
         memcpy(parameter->value, w->base, (size_t)(w->rows * w->columns) * sizeof(float));
         w->value = parameter->value;
     }
+    ak_safetensors_forget(bert->mapping); /* as large as the parameters, and read no more */
 }
 
 void ak_bert_train_free(ak_bert_train *bert)
@@ -251,14 +252,15 @@ ak_hash ak_bert_train_stem_hash(const ak_bert_train *bert)
 
 bool ak_bert_train_is_base(const ak_bert_train *bert)
 {
+    bool base = true;
     ak_bert_lora_update(bert);
-    for (int i = 0; i < bert->count; i++) {
+    for (int i = 0; i < bert->count && base; i++) {
         const ak_bert_weight *w = &bert->weights[i];
-        if (w->value != w->base &&
-            memcmp(w->value, w->base, (size_t)(w->rows * w->columns) * sizeof(float)) != 0)
-            return false;
+        base = w->value == w->base ||
+               memcmp(w->value, w->base, (size_t)(w->rows * w->columns) * sizeof(float)) == 0;
     }
-    return true;
+    ak_safetensors_forget(bert->mapping);
+    return base;
 }
 
 akin_status ak_bert_train_tensors(const ak_bert_train *bert, akin_arena *arena, ak_tensor **tensors,

@@ -49,12 +49,18 @@ static inline float *ak_bert_gradient(const ak_bert_train *bert, const ak_bert_w
     return weight->number < 0 ? NULL : akin_parameters_get(bert->parameters, weight->number)->grad;
 }
 
+/* A product that backward reads again: in float32, or (a pass in bfloat16) in half the memory. */
+typedef struct ak_bert_kept {
+    float *floats;
+    uint16_t *halves;
+} ak_bert_kept;
+
 /* What backward reads of a layer. */
 typedef struct ak_bert_layer_record {
-    float *qkv;                /* t x 3 d */
+    ak_bert_kept qkv;          /* t x 3 d */
     float *mixed;              /* t x d: attention's result */
     float *lse;                /* h x t, see ak_attention_train */
-    float *up;                 /* t x w: before the activation */
+    ak_bert_kept up;           /* t x w: before the activation */
     float *normal1, *factors1; /* t x d and t, see ak_layer_norm_train: after attention */
     float *normal2, *factors2; /* after the wide part */
 } ak_bert_layer_record;
@@ -71,7 +77,8 @@ typedef struct ak_bert_record {
     float *entry;            /* t x d: what enters the first trained layer */
     float *x, *z;            /* t x d: the hidden state; a product */
     float *slope, *dropped;  /* t x d: the gradient of x; the same after dropout */
-    float *wide, *dwide;     /* t x w */
+    float *wide;             /* t x w; where halves are made and read, t x 3 d if that is more */
+    float *dwide;            /* t x w */
     float *dweight;          /* the gradient of a sum of bert_lora.c */
     float *dqkv;             /* t x 3 d */
     uint64_t *places;        /* t, of a training pass: which text of the step, which token of it */
@@ -86,6 +93,32 @@ typedef struct ak_bert_run {
     const ak_tokens *tokens;
     ak_bert_record *record;
 } ak_bert_run;
+
+/* Where the floats of something kept are made, and are after they were read again. */
+static inline float *ak_bert_kept_floats(const ak_bert_run *run, ak_bert_kept kept)
+{
+    return kept.halves ? run->record->wide : kept.floats;
+}
+
+/* Keeps `count` floats from number `at` on; they become what is kept. */
+static inline void ak_bert_keep(const ak_bert_run *run, ak_bert_kept kept, int64_t at,
+                                int64_t count)
+{
+    if (!kept.halves)
+        return;
+    ak_bf16_from(run->record->wide + at, kept.halves + at, count);
+    ak_bf16_to(kept.halves + at, run->record->wide + at, count);
+}
+
+/* The same floats again. */
+static inline const float *ak_bert_recall(const ak_bert_run *run, ak_bert_kept kept, int64_t at,
+                                          int64_t count)
+{
+    if (!kept.halves)
+        return kept.floats + at;
+    ak_bf16_to(kept.halves + at, run->record->wide + at, count);
+    return run->record->wide + at;
+}
 
 /* Floats of a thread's scratch for the gradients of a text's distances. */
 static inline int64_t ak_bert_diagonals_size(const ak_bert_train *bert,

@@ -101,9 +101,9 @@ static void wide_backward(const ak_bert_run *run, int number)
     input_gradient(run, &w[DOWN], d, r->dropped, d, 0, r->dwide);
 #pragma omp parallel for schedule(static) if (r->tokens > FEW)
     for (int64_t i = 0; i < r->tokens; i++) {
-        const float *up = layer->up + i * wide;
-        ak_activate(c->activation, up, r->wide + i * wide, wide);
+        const float *up = ak_bert_recall(run, layer->up, i * wide, wide);
         ak_activate_backward(c->activation, up, r->dwide + i * wide, r->dwide + i * wide, wide);
+        ak_activate(c->activation, up, r->wide + i * wide, wide);
     }
     weight_gradient(run, &w[DOWN], d, r->dropped, d, r->wide);
     bias_gradient(run, &w[UP_BIAS], rows_of(run, r->dwide, wide));
@@ -123,14 +123,15 @@ static void attention_backward(const ak_bert_run *run, int number, int64_t text,
     int64_t d = c->hidden, dim = d / c->heads, row = start[text] - start[0];
     int64_t n = start[text + 1] - start[text], count = 2 * n - 1;
     int64_t wide = row * 3 * d + head * dim, narrow = row * d + head * dim;
+    const float *qkv = ak_bert_kept_floats(run, layer->qkv) + wide;
     float *diagonals = scratch + ak_bert_bits_size(r);
     ak_drop one = {.bits = ak_bert_drop_bits(run, drop, text, head, scratch),
                    .threshold = drop->threshold,
                    .scale = drop->scale};
     const ak_attention_gradient a = {
-        .q = layer->qkv + wide,
-        .k = layer->qkv + wide + d,
-        .v = layer->qkv + wide + 2 * d,
+        .q = qkv,
+        .k = qkv + d,
+        .v = qkv + 2 * d,
         .ld = 3 * d,
         .out = layer->mixed + narrow,
         .dout = r->z + narrow,
@@ -166,6 +167,16 @@ static void distances_backward(const ak_bert_run *run)
             grad[bucket * heads + i % heads] += r->dpositions[i * AK_BUCKETS + bucket];
 }
 
+static void recall_projections(const ak_bert_run *run, ak_bert_kept qkv)
+{
+    int64_t wide = 3 * run->bert->config.hidden, t = run->record->tokens;
+    if (!qkv.halves)
+        return;
+#pragma omp parallel for schedule(static) if (t > FEW)
+    for (int64_t i = 0; i < t; i++)
+        (void)ak_bert_recall(run, qkv, i * wide, wide);
+}
+
 static void mix_backward(const ak_bert_run *run, int number)
 {
     const ak_bert_config *c = &run->bert->config;
@@ -178,6 +189,7 @@ static void mix_backward(const ak_bert_run *run, int number)
     bias_gradient(run, &w[MIX_BIAS], rows_of(run, r->dropped, d));
     weight_gradient(run, &w[MIX], d, r->dropped, d, layer->mixed);
     input_gradient(run, &w[MIX], d, r->dropped, d, 0, r->z);
+    recall_projections(run, layer->qkv);
     ak_bert_drop drop = ak_bert_drop_of(run, number, DROP_ATTENTION);
 #pragma omp parallel for schedule(dynamic, 4) num_threads(r->threads)
     for (int64_t i = 0; i < work; i++)

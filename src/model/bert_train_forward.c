@@ -28,6 +28,13 @@ static float *take(plan *p, int64_t floats)
     return at;
 }
 
+static ak_bert_kept take_kept(plan *p, int64_t count, akin_precision precision)
+{
+    if (precision == AKIN_BF16)
+        return (ak_bert_kept){.halves = (uint16_t *)take(p, (count + 1) / 2)};
+    return (ak_bert_kept){.floats = take(p, count)};
+}
+
 /* outputs: the part that stays when the rest is computed again. */
 static void plan_outputs(plan *p, ak_bert_layer_record *layer, int64_t t, const ak_bert_config *c)
 {
@@ -35,40 +42,44 @@ static void plan_outputs(plan *p, ak_bert_layer_record *layer, int64_t t, const 
     layer->factors2 = take(p, t);
 }
 
-static void plan_inside(plan *p, ak_bert_layer_record *layer, int64_t t, const ak_bert_config *c)
+static void plan_inside(plan *p, ak_bert_layer_record *layer, int64_t t, const ak_bert_config *c,
+                        akin_precision precision)
 {
-    layer->qkv = take(p, t * 3 * c->hidden);
+    layer->qkv = take_kept(p, t * 3 * c->hidden, precision);
     layer->mixed = take(p, t * c->hidden);
     layer->lse = take(p, t * c->heads);
-    layer->up = take(p, t * c->intermediate);
+    layer->up = take_kept(p, t * c->intermediate, precision);
     layer->normal1 = take(p, t * c->hidden);
     layer->factors1 = take(p, t);
 }
 
 /* Layers below the first trained one share their memory with it. */
-static void plan_layers(plan *p, const ak_bert_train *bert, ak_bert_record *r, bool training)
+static void plan_layers(plan *p, const ak_bert_train *bert, ak_bert_record *r,
+                        const akin_pass *pass)
 {
     const ak_bert_config *c = &bert->config;
     ak_bert_layer_record shared = {0};
     for (int i = 0; i < c->layers; i++) {
-        bool fresh = i == 0 || (training && i > bert->first_layer);
+        bool fresh = i == 0 || (pass->training && i > bert->first_layer);
         if (fresh)
             plan_outputs(p, &shared, r->tokens, c);
         if (i == 0 || (fresh && !bert->options.recompute))
-            plan_inside(p, &shared, r->tokens, c);
+            plan_inside(p, &shared, r->tokens, c, pass->precision);
         r->layers[i] = shared;
     }
 }
 
-static void plan_record(plan *p, const ak_bert_train *bert, ak_bert_record *r, bool training)
+static void plan_record(plan *p, const ak_bert_train *bert, ak_bert_record *r,
+                        const akin_pass *pass)
 {
+    bool training = pass->training;
     const ak_bert_config *c = &bert->config;
     int64_t t = r->tokens, d = c->hidden, dim = d / c->heads;
     int64_t forward = ak_attention_scratch(r->longest, dim);
     int64_t backward = training ? ak_attention_backward_scratch(r->longest, dim) : 0;
     r->x = take(p, t * d);
     r->z = take(p, t * d);
-    r->wide = take(p, t * c->intermediate);
+    r->wide = take(p, t * (c->intermediate > 3 * d ? c->intermediate : 3 * d));
     r->normal = take(p, t * d);
     r->factors = take(p, t);
     if (bert->buckets)
@@ -79,7 +90,7 @@ static void plan_record(plan *p, const ak_bert_train *bert, ak_bert_record *r, b
                        ak_bert_diagonals_size(bert, r) + 15) /
                       16 * 16;
     r->scratch = take(p, r->threads * r->scratch_size);
-    plan_layers(p, bert, r, training);
+    plan_layers(p, bert, r, pass);
     if (!training)
         return;
     r->places = (uint64_t *)take(p, 2 * t);
@@ -117,12 +128,12 @@ static akin_status make_record(ak_bert_record **out, const ak_bert_train *bert,
                           .threads = omp_in_parallel() ? 1 : omp_get_max_threads(),
                           .layers = layers};
     plan p = {NULL, 0};
-    plan_record(&p, bert, r, pass->training);
+    plan_record(&p, bert, r, pass);
     p.memory = akin_arena_alloc(pass->arena, rounded((size_t)p.used * sizeof(float)));
     if (!p.memory)
         return ak_fail_memory(error);
     p.used = 0;
-    plan_record(&p, bert, r, pass->training);
+    plan_record(&p, bert, r, pass);
     *out = r;
     return AKIN_OK;
 }
@@ -197,12 +208,15 @@ static void project(const ak_bert_run *run, const ak_bert_weight *w, int parts,
                     const ak_bert_layer_record *layer)
 {
     int64_t d = run->bert->config.hidden, t = run->record->tokens;
+    float *qkv = ak_bert_kept_floats(run, layer->qkv);
     for (int i = 0; i < parts; i++)
-        multiply(run, run->record->x, &w[QUERY + i], 3 * d / parts, layer->qkv + i * d, 3 * d);
+        multiply(run, run->record->x, &w[QUERY + i], 3 * d / parts, qkv + i * d, 3 * d);
 #pragma omp parallel for schedule(static) if (t > FEW)
-    for (int64_t i = 0; i < t; i++)
+    for (int64_t i = 0; i < t; i++) {
         for (int b = 0; b < 3; b++)
-            ak_add_scaled(1, w[QUERY_BIAS + b].value, layer->qkv + (3 * i + b) * d, d);
+            ak_add_scaled(1, w[QUERY_BIAS + b].value, qkv + (3 * i + b) * d, d);
+        ak_bert_keep(run, layer->qkv, 3 * i * d, 3 * d);
+    }
 }
 
 /* Head `head` of text `text`. */
@@ -212,14 +226,14 @@ static void attend_one(const ak_bert_run *run, const ak_bert_layer_record *layer
     const ak_bert_config *c = &run->bert->config;
     const int64_t *start = run->tokens->start;
     int64_t d = c->hidden, dim = d / c->heads, row = start[text] - start[0];
-    const float *q = layer->qkv + row * 3 * d + head * dim;
+    const float *q = ak_bert_kept_floats(run, layer->qkv) + row * 3 * d + head * dim;
     ak_drop one = {.bits = ak_bert_drop_bits(run, drop, text, head, scratch),
                    .threshold = drop->threshold,
                    .scale = drop->scale};
     ak_attention_train(
         q, q + d, q + 2 * d, 3 * d, start[text + 1] - start[text], dim, 1.0f / sqrtf((float)dim),
-        ak_bert_head_positions(run->record->positions, c, head), drop->threshold ? &one : NULL, layer->mixed + row * d + head * dim, d,
-        layer->lse + head * run->record->tokens + row, scratch + ak_bert_bits_size(run->record));
+        ak_bert_head_positions(run->record->positions, c, head), drop->threshold ? &one : NULL,
+        layer->mixed + row * d + head * dim, d, layer->lse + head * run->record->tokens + row, scratch + ak_bert_bits_size(run->record));
 }
 
 static void attend(const ak_bert_run *run, const ak_bert_layer_record *layer, int number)
@@ -253,11 +267,13 @@ static void widen(const ak_bert_run *run, const ak_bert_weight *w,
 {
     const ak_bert_config *c = &run->bert->config;
     int64_t t = run->record->tokens, wide = c->intermediate;
-    multiply(run, run->record->x, &w[UP], wide, layer->up, wide);
+    float *up = ak_bert_kept_floats(run, layer->up);
+    multiply(run, run->record->x, &w[UP], wide, up, wide);
 #pragma omp parallel for schedule(static) if (t > FEW)
     for (int64_t i = 0; i < t; i++) {
-        ak_add_scaled(1, w[UP_BIAS].value, layer->up + i * wide, wide);
-        ak_activate(c->activation, layer->up + i * wide, run->record->wide + i * wide, wide);
+        ak_add_scaled(1, w[UP_BIAS].value, up + i * wide, wide);
+        ak_bert_keep(run, layer->up, i * wide, wide);
+        ak_activate(c->activation, up + i * wide, run->record->wide + i * wide, wide);
     }
 }
 
