@@ -307,7 +307,7 @@ static void test_other_checkpoints(void **state)
         {"pooler.dense.bias", false, AKIN_OK, ""},
         {"cls.predictions.bias", false, AKIN_OK, ""},
         {"encoder.layer.2.output.dense.bias", false, AKIN_ERR_MISMATCH,
-         "\"encoder.layer.2.output.dense.bias\" is no part of a BERT of 2 layers"},
+         "\"encoder.layer.2.output.dense.bias\" is no part of BERT with 2 layers"},
         {"other", true, AKIN_ERR_FORMAT, bias},
     };
     const char *file = scratch_path("changed.safetensors");

@@ -378,8 +378,8 @@ static void test_another_architecture(void **state)
             akin_status status = open_folder(scratch_path("other"), j % 2, &error);
             assert_int_equal(status, i == j ? AKIN_OK : AKIN_ERR_MISMATCH);
             snprintf(expected, sizeof expected,
-                     "other/model.safetensors: the tensors are a %s's, but config.json describes "
-                     "a %s",
+                     "other/model.safetensors: the tensors are those of %s, but config.json "
+                     "describes %s",
                      names[families[j].architecture], names[families[i].architecture]);
             assert_says(&error, i == j ? "" : expected);
         }

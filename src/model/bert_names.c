@@ -183,7 +183,7 @@ akin_status ak_bert_source_open(ak_bert_source *out, const ak_bert_config *confi
     for (size_t i = 0; i < ARCHITECTURES && !has_first_layer(own, file); i++)
         if (has_first_layer(&architectures[i], file))
             return ak_fail_at(error, AKIN_ERR_MISMATCH, ak_safetensors_path(file), 0,
-                              "the tensors are a %s's, but config.json describes a %s",
+                              "the tensors are those of %s, but config.json describes %s",
                               architectures[i].name, own->name);
     return AKIN_OK;
 }

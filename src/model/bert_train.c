@@ -37,7 +37,7 @@ static akin_status check_extra(const ak_bert_train *bert, const ak_bert_source *
             known = strcmp(bert->weights[w].name, name) == 0;
         if (!known)
             return ak_fail_at(error, AKIN_ERR_MISMATCH, ak_safetensors_path(from->file), 0,
-                              "the tensor \"%.100s\" is no part of a %s of %d layers", name,
+                              "the tensor \"%.100s\" is no part of %s with %d layers", name,
                               ak_bert_architecture(&bert->config), bert->config.layers);
     }
     return AKIN_OK;
