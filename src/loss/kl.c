@@ -1,12 +1,12 @@
-/* Distillation of the similarities within a batch (Hinton, Vinyals and Dean, "Distilling the knowledge in a
-   neural network", 2015): to every anchor i the teacher's distances T to the candidates j, and the student's
-   D, are distributions, and the one is to be as the other:
+/* Distillation of the similarities within a batch (Hinton, Vinyals and Dean, "Distilling the
+   knowledge in a neural network", 2015): to every anchor i the teacher's distances T to the
+   candidates j, and the student's D, are distributions, and the one is to be as the other:
 
        q_i = softmax_j(-T_ij / temperature),   p_i = softmax_j(-D_ij / temperature),
        L = mean_i KL(q_i | p_i) = mean_i sum_j q_ij (log q_ij - log p_ij).
 
-   Pairs: anchors are the a's, candidates all b's; groups: all objects are both. A candidate that is the
-   anchor, or equal to it, is left out. */
+   Pairs: anchors are the a's, candidates all b's; groups: all objects are both. A candidate that is
+   the anchor, or equal to it, is left out. */
 #include "loss/loss.h"
 #include "loss/taught.h"
 
@@ -46,8 +46,8 @@ static bool log_softmax(const ak_taught *t, int64_t anchor, double temperature, 
     return true;
 }
 
-/* Row i of the teacher's distances becomes the gradient by the student's, but for the factor; returns
-   the divergence. */
+/* Row i of the teacher's distances becomes the gradient by the student's, but for the factor;
+   returns the divergence. */
 static double compare_row(const ak_taught *t, double temperature, int64_t i, float *own)
 {
     int64_t n = t->student.columns;

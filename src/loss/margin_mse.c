@@ -1,11 +1,12 @@
 /* Margin-MSE (Hofstätter et al., "Improving efficient neural ranking models with cross-architecture
-   knowledge distillation", 2020): what is nearer, and by how much, is to be as it is to the teacher. With
-   distances D of the student and T of the teacher, over pairs i of score > .5 and their negatives j,
+   knowledge distillation", 2020): what is nearer, and by how much, is to be as it is to the
+   teacher. With distances D of the student and T of the teacher, over pairs i of score > .5 and
+   their negatives j,
 
        L = mean_ij ((D_ij - D_ii) - (T_ij - T_ii))^2,   D_ij = D(a_i, b_j).
 
-   Negatives are the other b's of the batch but those equal to a_i or b_i; or (given) only those of pairs
-   (a_i, b_j) of score <= .5. */
+   Negatives are the other b's of the batch but those equal to a_i or b_i; or (given) only those of
+   pairs (a_i, b_j) of score <= .5. */
 #include "loss/loss.h"
 #include "loss/taught.h"
 
@@ -44,8 +45,8 @@ static bool is_negative(const ak_taught *t, int negatives, int64_t i, int64_t j)
     return negatives == BATCH || (l->score[j] <= 0.5f && content[i] == content[j]);
 }
 
-/* Row i of the teacher's distances becomes the gradient by the student's, but for the factor; returns
-   the sum of squares, and how many there are. */
+/* Row i of the teacher's distances becomes the gradient by the student's, but for the factor;
+   returns the sum of squares, and how many there are. */
 static double compare_row(const ak_taught *t, int negatives, int64_t i, int64_t *count)
 {
     const float *own = t->student.data + i * t->student.stride;

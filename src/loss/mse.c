@@ -1,6 +1,6 @@
 /* Mean squared error to a teacher's vectors (Reimers and Gurevych, "Making monolingual sentence
-   embeddings multilingual using knowledge distillation", 2020): over objects x_i and the teacher's t_i,
-   both of d numbers, L = mean_i |x_i - t_i|^2 / d. */
+   embeddings multilingual using knowledge distillation", 2020): over objects x_i and the teacher's
+   t_i, both of d numbers, L = mean_i |x_i - t_i|^2 / d. */
 #include "loss/loss.h"
 #include "loss/taught.h"
 
@@ -28,11 +28,12 @@ static akin_status other_width(akin_matrix x, akin_matrix teacher, akin_matrix d
     *value = (double)NAN;
     if (!dx.data)
         return AKIN_OK;
-    return ak_fail(error, AKIN_ERR_MISMATCH,
-                   "mse compares numbers one by one: the model gives %lld, the teacher %lld; a head "
-                   "such as {type: linear, output_dim: %lld} makes them as many, and margin_mse and "
-                   "kl compare similarities",
-                   (long long)x.columns, (long long)teacher.columns, (long long)teacher.columns);
+    return ak_fail(
+        error, AKIN_ERR_MISMATCH,
+        "mse compares numbers one by one: the model gives %lld, the teacher %lld; a head "
+        "such as {type: linear, output_dim: %lld} makes them as many, and margin_mse and "
+        "kl compare similarities",
+        (long long)x.columns, (long long)teacher.columns, (long long)teacher.columns);
 }
 
 static akin_status compute(void *self, const akin_pass *pass, const akin_labels *labels,

@@ -6,10 +6,11 @@ akin_status ak_taught_check(const char *name, const akin_labels *labels, akin_ma
     bool has = labels->size >= offsetof(akin_labels, teacher) + sizeof labels->teacher &&
                labels->teacher.data;
     if (!has)
-        return ak_fail(error, AKIN_ERR_ARGUMENT,
-                       "the loss \"%s\" learns from a teacher, and there is none: \"train.teacher\" "
-                       "names its folder",
-                       name);
+        return ak_fail(
+            error, AKIN_ERR_ARGUMENT,
+            "the loss \"%s\" learns from a teacher, and there is none: \"train.teacher\" "
+            "names its folder",
+            name);
     if (labels->teacher.rows != x.rows)
         return ak_fail(error, AKIN_ERR_MISMATCH, "%lld vectors of the teacher for %lld objects",
                        (long long)labels->teacher.rows, (long long)x.rows);

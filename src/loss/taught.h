@@ -1,5 +1,6 @@
 /* What losses that learn from a teacher share: its vectors beside the student's. The two are never
-   compared with each other unless a loss is of vectors of one width; distances are each one's own. */
+   compared with each other unless a loss is of vectors of one width; distances are each one's own.
+ */
 #ifndef AK_LOSS_TAUGHT_H
 #define AK_LOSS_TAUGHT_H
 
@@ -9,11 +10,11 @@
 akin_status ak_taught_check(const char *name, const akin_labels *labels, akin_matrix x,
                             akin_error *error);
 
-/* The distances of anchors to candidates, the student's and the teacher's: pairs: of the a's that are
-   not repeated to all b's; groups: of all objects to all. Candidate j is object `first` + j. */
+/* The distances of anchors to candidates, the student's and the teacher's: pairs: of the a's that
+   are not repeated to all b's; groups: of all objects to all. Candidate j is object `first` + j. */
 typedef struct ak_taught {
     ak_distance distance;
-    int64_t first;           /* object of the first candidate; anchor i is object i */
+    int64_t first;                   /* object of the first candidate; anchor i is object i */
     akin_matrix anchors, candidates; /* the student's rows */
     akin_matrix student, teacher;    /* anchors x candidates */
     const akin_labels *labels;
