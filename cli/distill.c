@@ -65,9 +65,8 @@ static int run(akin_context *context, const char **arguments, int count)
         return cli_usage("distill", "--dim must be at least 1");
     if (distill(context, arguments[0], &report, &error))
         return cli_fail(&error);
-    cli_say("%lld tokens, %lld of %lld numbers, %.1f %% of the variance",
-            (long long)report.tokens, (long long)report.dim, (long long)report.width,
-            100 * report.variance);
+    cli_say("%lld tokens, %lld of %lld numbers, %.1f %% of the variance", (long long)report.tokens,
+            (long long)report.dim, (long long)report.width, 100 * report.variance);
     cli_say("how near it is: akin evaluate %s --base %s --data FILE --samples pairs",
             options.output, arguments[0]);
     printf("%s\n", options.output);

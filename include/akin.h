@@ -497,8 +497,8 @@ typedef struct akin_labels {
     const int64_t *positive_start, *positives;
     /* Pairs: so many at the end, of score 0, are hard negatives of earlier ones, whose a they repeat. */
     int64_t repeated;
-    /* A row per object: its vector by the run's teacher (akin_trainer.teacher), as wide as that makes
-       it, never in the space of the embeddings. data NULL: there is no teacher. */
+    /* A row per object: its vector by the run's teacher (akin_trainer.teacher), as wide as that
+       makes it, never in the space of the embeddings. data NULL: there is no teacher. */
     akin_matrix teacher;
 } akin_labels;
 
@@ -902,9 +902,9 @@ typedef struct akin_trainer {
     /* 0; else encoders run so many objects at a time, and those that are trained run them twice: the
        gradients of the whole batch in the memory of a chunk (GradCache: Gao et al., 2021). */
     int64_t chunk_size;
-    /* NULL, or the folder of a model (akin_model_load) that the losses learn from: its vectors of all
-       objects are computed once, through the cache, and stand in akin_labels.teacher. A checkpoint
-       knows its vector space: a run with another teacher does not go on from it. */
+    /* NULL, or the folder of a model (akin_model_load) that the losses learn from: its vectors of
+       all objects are computed once, through the cache, and stand in akin_labels.teacher. A
+       checkpoint knows its vector space: a run with another teacher does not go on from it. */
     const char *teacher;
 } akin_trainer;
 
@@ -987,14 +987,14 @@ AKIN_API akin_status akin_vector_writer_commit(akin_vector_writer *writer, akin_
 AKIN_API void akin_vector_writer_abort(akin_vector_writer *writer); /* removes what was written */
 
 /* A static model out of a model of one encoder with tokens (a transformer, or a static one) and
-   perhaps a head: every token of its vocabulary is encoded alone, turned to the principal axes of all
-   of them and weighted by how rare it is (Model2Vec: Tulkens and van Dongen, 2024). A text's vector is
-   the mean of its tokens', of unit length. */
+   perhaps a head: every token of its vocabulary is encoded alone, turned to the principal axes of
+   all of them and weighted by how rare it is (Model2Vec: Tulkens and van Dongen, 2024). A text's
+   vector is the mean of its tokens', of unit length. */
 typedef struct akin_distill_options {
     size_t size;
-    int64_t dim; /* 0: 256, or what the model gives if that is less; else so many, at most as many */
-    /* 1e-4: a token's vector is multiplied by sif / (sif + p), where p is how often it comes (Arora et
-       al., 2017); 0: by 1. */
+    int64_t dim; /* 0: 256, or what the model gives if that is less; else so many, at most that */
+    /* 1e-4: a token's vector is multiplied by sif / (sif + p), where p is how often it comes (Arora
+       et al., 2017); 0: by 1. */
     double sif;
     const akin_corpus *corpus; /* what p is counted in; NULL: p follows from the order of the
                                   vocabulary by Zipf's law */

@@ -76,6 +76,27 @@ static void test_eigen(void **state)
     }
 }
 
+/* Large enough to be shared out. */
+static void test_eigen_of_any_number_of_threads(void **state)
+{
+    (void)state;
+    enum { N = 530 };
+    double *a = ak_arena_new(arena, double, N * N), *scratch = ak_arena_new(arena, double, 4 * N);
+    double *v[2], *values[2];
+    for (int t = 0; t < 2; t++) {
+        v[t] = ak_arena_new(arena, double, N * N);
+        values[t] = ak_arena_new(arena, double, N);
+        for (int64_t i = 0; i < N; i++)
+            for (int64_t j = 0; j <= i; j++)
+                a[i * N + j] = a[j * N + i] = ak_random_normal(7, (uint64_t)i, (uint64_t)j);
+        omp_set_num_threads(1 + 2 * t);
+        ak_eigen(a, N, values[t], v[t], scratch);
+    }
+    omp_set_num_threads(2);
+    assert_memory_equal(values[0], values[1], N * sizeof(double));
+    assert_memory_equal(v[0], v[1], N * N * sizeof(double));
+}
+
 static void test_axes(void **state)
 {
     (void)state;
@@ -147,9 +168,9 @@ static void check_turned(const akin_model *model, const akin_model *vectors)
     assert_ok(akin_model_encode(vectors, texts, WORDS, own, told));
     for (int i = 0; i < WORDS; i++)
         for (int j = 0; j < i; j++)
-            assert_float_equal(distance(own + i * d, own + j * d, d),
-                               distance(row_of(distilled, words[i]), row_of(distilled, words[j]), d),
-                               2e-5);
+            assert_float_equal(
+                distance(own + i * d, own + j * d, d),
+                distance(row_of(distilled, words[i]), row_of(distilled, words[j]), d), 2e-5);
     akin_model_free(distilled);
 }
 
@@ -408,6 +429,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_eigen),
+        cmocka_unit_test(test_eigen_of_any_number_of_threads),
         cmocka_unit_test(test_axes),
         cmocka_unit_test(test_rows_are_the_models_vectors),
         cmocka_unit_test(test_head_is_distilled_too),

@@ -1,5 +1,5 @@
-/* Runs with a teacher: whose vectors the losses see, of pairs, groups, streams and two sides; what is
-   cached, resumed, refused. */
+/* Runs with a teacher: whose vectors the losses see, of pairs, groups, streams and two sides; what
+   is cached, resumed, refused. */
 #include "data_files.h"
 
 #include <math.h>
@@ -14,9 +14,10 @@ static const char *const things[THINGS] = {"cat",   "dog",  "bird", "fish", "hor
 
 static akin_context *context;
 static volatile int interrupt;
-static int64_t stop_at;         /* the step after which the run is interrupted; 0: none */
-static char told_lines[2048];   /* warnings */
-static double losses[2];        /* of validation: of the base, of the last epoch */
+static int64_t stop_at;       /* the step after which the run is interrupted; 0: none */
+static char told_lines[2048]; /* warnings */
+static double losses[2];      /* of validation: of the base, of the last epoch */
+static akin_fit_summary summary;
 static const akin_model *known; /* whose vectors the labels must have; NULL: not looked at */
 static int64_t looked_at;
 
@@ -143,9 +144,8 @@ static akin_status run(akin_model **model, const plan *p, akin_error *error)
     AK_TRY(akin_recipe_open(&recipe, context, path, NULL, 0, error));
     akin_trainable trainable = akin_recipe_trainable(recipe);
     akin_trainer trainer = akin_recipe_trainer(recipe);
-    const akin_callback callback = {.size = sizeof callback,
-                                    .on_step_end = count_steps,
-                                    .on_epoch_end = count_epochs};
+    const akin_callback callback = {
+        .size = sizeof callback, .on_step_end = count_steps, .on_epoch_end = count_epochs};
     trainable.process_results = p->teacher ? process : NULL;
     trainer.summary = trainer.progress = false;
     trainer.checkpoint = p->checkpoint ? test_path(p->checkpoint) : NULL;
@@ -154,7 +154,7 @@ static akin_status run(akin_model **model, const plan *p, akin_error *error)
     if (!status)
         status = akin_recipe_loaders(recipe, &train, &validation, error);
     if (!status)
-        status = akin_fit(model, context, &trainable, &trainer, train, validation, NULL, error);
+        status = akin_fit(model, context, &trainable, &trainer, train, validation, &summary, error);
     akin_recipe_free(recipe);
     return status;
 }
@@ -259,6 +259,23 @@ static void streams_are_taught_on_the_way(void **state)
     akin_model_free((akin_model *)known);
 }
 
+/* Texts alone, without any label: each is a group of its own. */
+static void texts_need_no_labels(void **state)
+{
+    (void)state;
+    akin_model *model;
+    known = load("tiny");
+    const plan p = {.loss = "mse",
+                    .data = "{train: groups.jsonl, validation: groups.jsonl, samples: groups, "
+                            "fields: {object: object, group: object}}",
+                    .teacher = "tiny"};
+    assert_ok(run(&model, &p, told));
+    assert_true(losses[1] < 0.4 * losses[0] && looked_at >= 2);
+    assert_string_equal(told_lines, "");
+    akin_model_free(model);
+    akin_model_free((akin_model *)known);
+}
+
 static void vectors_are_kept_in_the_cache(void **state)
 {
     (void)state;
@@ -269,6 +286,8 @@ static void vectors_are_kept_in_the_cache(void **state)
     for (int i = 0; i < 2; i++) {
         with[i] = print_of(&p);
         assert_true(ak_hash_equal(with[i], without));
+        assert_int_equal(summary.reused + summary.encoded, 4 * COLOURS * THINGS);
+        assert_int_equal(summary.encoded, i ? 0 : 2 * COLOURS * THINGS);
         assert_ok(akin_cache_list(&cache, context, told));
         int64_t vectors = 0;
         for (int64_t e = 0; e < cache->count; e++)
@@ -370,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(students_come_near_their_teacher, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_teacher_may_have_sides_and_a_head, set_up, tear_down),
         cmocka_unit_test_setup_teardown(streams_are_taught_on_the_way, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(texts_need_no_labels, set_up, tear_down),
         cmocka_unit_test_setup_teardown(vectors_are_kept_in_the_cache, set_up, tear_down),
         cmocka_unit_test_setup_teardown(resumed_runs_have_the_same_bits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(mistakes_are_told, set_up, tear_down),

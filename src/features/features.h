@@ -83,7 +83,7 @@ void ak_features_gather(const ak_features *features, ak_tower tower, const int64
 akin_status ak_features_embed(const ak_features *features, ak_way way, int64_t first,
                               akin_matrix y, akin_error *error);
 
-/* Of contents content[0 .. y.rows), with scratch in the arena. Threads: yes, with arenas of their own. */
+/* Of contents content[0 .. y.rows), with scratch in the arena. Threads: yes, with their own arenas. */
 akin_status ak_features_embed_some(const ak_features *features, ak_way way, const int64_t *content,
                                    akin_arena *arena, akin_matrix y, akin_error *error);
 

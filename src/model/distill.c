@@ -1,7 +1,7 @@
-/* A static model out of any encoder of texts, Model2Vec's way (Tulkens and van Dongen, "Model2Vec: fast
-   state-of-the-art static embeddings", 2024): every token of the vocabulary is encoded alone, its
-   vector is turned to the principal axes, and shortened there, and weighted by how rare the token is.
-   What a text gets is the mean of its tokens' rows, of unit length. */
+/* A static model out of any encoder of texts, Model2Vec's way (Tulkens and van Dongen, "Model2Vec:
+   fast state-of-the-art static embeddings", 2024): every token of the vocabulary is encoded alone,
+   its vector is turned to the principal axes, and shortened there, and weighted by how rare the
+   token is. What a text gets is the mean of its tokens' rows, of unit length. */
 #include "model/distill.h"
 
 #include "model/encoder_static.h"
@@ -114,8 +114,8 @@ static akin_status encode_block(const distillation *d, int64_t first, akin_matri
     void *batch, *record;
     if (!features.data)
         return ak_fail_memory(error);
-    AK_TRY(d->reader.collate(encoder->self, d->tokens.ids + first, y.rows, d->scratch, &batch,
-                             error));
+    AK_TRY(
+        d->reader.collate(encoder->self, d->tokens.ids + first, y.rows, d->scratch, &batch, error));
     if (d->model->head) { /* it was trained on what the encoder gives */
         AK_TRY(encoder->type->forward(encoder->self, &pass, batch, features, &record, error));
         AK_TRY(ak_model_head_forward(d->model, &pass, features, y, error));

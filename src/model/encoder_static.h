@@ -5,7 +5,8 @@
 #include "model/model.h"
 
 /* One that is made, not read, and gives vectors of unit length: *table is a row of `dim` zeros for
-   every id of the tokenizer in `folder`, for the caller to fill. field: NULL or as in its options. */
+   every id of the tokenizer in `folder`, for the caller to fill. field: NULL or as in its options.
+ */
 akin_status ak_static_make(void **self, float **table, const char *folder, int64_t dim,
                            const char *field, akin_error *error);
 

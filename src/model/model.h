@@ -105,8 +105,8 @@ typedef struct ak_token_reader {
     const ak_tokenizer *tokenizer;
     const char *folder; /* of the tokenizer's files */
     const char *field;  /* the member of a record that holds the text; NULL: the object is it */
-    /* A batch for `forward`: text i is the token ids[i], with the special ones that stand around any
-       text. */
+    /* A batch for `forward`: text i is the token ids[i], with the special ones that stand around
+       any text. */
     akin_status (*collate)(const void *self, const int32_t *ids, int64_t count, akin_arena *arena,
                            void **batch, akin_error *error);
     /* As the class's, but vectors are not made unit ones where that is the last step. */

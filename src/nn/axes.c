@@ -60,8 +60,7 @@ double ak_axis_sign(const double *direction, int64_t d)
 }
 
 /* axes = the first rows of `vectors`; offsets: what takes the mean to 0. */
-static void keep_axes(ak_axes *out, const double *vectors, const double *values,
-                      const double *mean)
+static void keep_axes(ak_axes *out, const double *vectors, const double *values, const double *mean)
 {
     double all = 0, kept = 0;
     for (int64_t k = 0; k < out->dim; k++) {

@@ -1,14 +1,14 @@
 /* Eigenvalues and eigenvectors of a symmetric matrix, in float64: Householder's reduction to three
-   diagonals, then implicit QR steps with Wilkinson's shift (Golub and Van Loan, Matrix Computations,
-   4th ed., algorithms 8.3.1 to 8.3.3). Only rows are walked along: reflections and rotations are
-   applied to the rows of the matrix and of the transposed eigenvectors. */
+   diagonals, then implicit QR steps with Wilkinson's shift (Golub and Van Loan, Matrix
+   Computations, 4th ed., algorithms 8.3.1 to 8.3.3). Only rows are walked along: reflections and
+   rotations are applied to the rows of the matrix and of the transposed eigenvectors. */
 #include "nn/nn.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-enum { LANES = 8, PARALLEL = 64, STRIP = 32, MOST_SWEEPS = 60 };
+enum { LANES = 8, PARALLEL = 512, STRIP = 32, MOST_SWEEPS = 60 };
 
 /* Eight sums side by side, in a fixed order, so that the loop becomes vectors. */
 AK_KERNEL double ak_dot_double(const double *a, const double *b, int64_t n)
@@ -63,7 +63,8 @@ static void reflect(double *rest, int64_t stride, int64_t m, const double *v, do
         subtract_two(rest + i * stride, v[i], w, w[i], v, m);
 }
 
-/* diagonal[k], beside[k] = T(k, k + 1). Row k of a keeps the k-th reflection, from column k + 1 on. */
+/* diagonal[k], beside[k] = T(k, k + 1). Row k of a keeps the k-th reflection, from column k + 1 on.
+ */
 static void reduce(double *a, int64_t n, double *diagonal, double *beside, double *factors,
                    double *w)
 {

@@ -49,7 +49,8 @@ static akin_status run(akin_training *t, akin_error *error)
 
 static void summarize(const akin_training *t, akin_fit_summary *summary)
 {
-    const ak_features *sides[] = {t->train.features, t->validation.features};
+    const ak_features *of[] = {t->train.features, t->train.teacher_features, t->validation.features,
+                               t->validation.teacher_features};
     const ak_figure *monitored = NULL;
     for (int i = 0; i < t->figure_count; i++)
         if (strcmp(t->figures[i].name, t->trainer.monitor) == 0)
@@ -62,9 +63,9 @@ static void summarize(const akin_training *t, akin_fit_summary *summary)
                                   .best_value = monitored ? monitored->best : NAN,
                                   .seconds = ak_seconds() - t->started,
                                   .stopped_early = t->stopped_early};
-    for (int i = 0; i < 2; i++) {
-        summary->reused += sides[i] ? sides[i]->reused : 0;
-        summary->encoded += sides[i] ? sides[i]->encoded : 0;
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        summary->reused += of[i] ? of[i]->reused : 0;
+        summary->encoded += of[i] ? of[i]->encoded : 0;
     }
 }
 

@@ -78,8 +78,8 @@ static akin_status add_hard_negatives(const akin_training *t, akin_arena *arena,
     return ak_options_write(ak_mining_rows, &t->trainer.hard_negatives, map, arena, error);
 }
 
-/* Options that may differ when a run goes on: they do not change what its steps compute (the teacher
-   counts by its space). */
+/* Options that may differ when a run goes on: they do not change what its steps compute (the
+   teacher counts by its space). */
 static const char *const free_options[] = {"epochs",           "max_steps",   "max_seconds",
                                            "log_folder",       "tensorboard", "profile",
                                            "progress_metrics", "teacher",     NULL};

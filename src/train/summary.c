@@ -57,6 +57,19 @@ static void tell_side(const akin_training *t, const ak_side *side, const char *w
             (long long)(side->features ? side->features->encoded : 0));
 }
 
+static void tell_teacher(const akin_training *t)
+{
+    const ak_features *own[] = {t->train.teacher_features, t->validation.teacher_features};
+    long long reused = 0, encoded = 0;
+    for (int i = 0; i < 2; i++) {
+        reused += own[i] ? own[i]->reused : 0;
+        encoded += own[i] ? own[i]->encoded : 0;
+    }
+    if (t->teacher)
+        ak_note(t->context, "teacher: %s, %lld numbers; %lld vectors reused, %lld encoded",
+                t->trainer.teacher, (long long)akin_model_dim(t->teacher), reused, encoded);
+}
+
 static bool any_alike(const ak_table *table)
 {
     for (int64_t i = 0; i < table->count; i++)
@@ -92,6 +105,8 @@ static const char *doubt_of(const ak_table *table)
 void ak_tell_doubts(const akin_training *t)
 {
     const char *name = ak_dataset_name(t->train.dataset);
+    if (t->loss->traits.teacher && t->loss->traits.any_kind)
+        return; /* labels are not looked at */
     const char *doubt = ak_loader_is_stream(t->train.loader) ? NULL : doubt_of(t->train.table);
     if (doubt)
         ak_warn(t->context, "%s: %s; there may be nothing to learn", name, doubt);
@@ -144,6 +159,7 @@ void ak_tell_parts(const akin_training *t)
     ak_free(text.data);
     tell_side(t, &t->train, "training");
     tell_side(t, &t->validation, "validation");
+    tell_teacher(t);
     char notes[512];
     akin_model_notes(t->model, notes, sizeof notes);
     if (*notes)

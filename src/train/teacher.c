@@ -1,6 +1,6 @@
 /* The teacher of a run: a model whose vectors of the same objects stand beside the labels. They are
-   computed once, through the store, and gathered with every batch; of a stream they are computed with
-   the batch. */
+   computed once, through the store, and gathered with every batch; of a stream they are computed
+   with the batch. */
 #include "train/train.h"
 
 akin_status ak_teacher_open(akin_training *t, akin_sample_kind kind, akin_error *error)
