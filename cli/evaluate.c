@@ -27,12 +27,12 @@ static struct poptOption rows[] = {
      "evaluate so many queries (scored: pairs), drawn by the seed (default: all)", "N"},
     {"repeats", 0, POPT_ARG_INT, &options.repeats, 0,
      "so many passes, each over another sample; shows mean and standard deviation", "N"},
-    {"seed", 0, POPT_ARG_LONGLONG, &options.seed, 0,
-     "of samples and of the interval (default: 42)", "N"},
+    {"seed", 0, POPT_ARG_LONGLONG, &options.seed, 0, "of samples and of the interval (default: 42)",
+     "N"},
     {"no-distinguish", 0, POPT_ARG_NONE, &options.no_distinguish, 0,
      "pairs: every object is query and candidate (default: a's are queries, b's candidates)", NULL},
-    {"micro", 0, POPT_ARG_NONE, &options.micro, 0,
-     "also the pooled figures that Quaterion prints", NULL},
+    {"micro", 0, POPT_ARG_NONE, &options.micro, 0, "also the pooled figures that Quaterion prints",
+     NULL},
     {"precision", 0, POPT_ARG_STRING, &options.precision, 0, "f32 or bf16 (default: as saved)",
      "TYPE"},
     {"run", 0, POPT_ARG_STRING, &options.run, 0,
@@ -64,9 +64,9 @@ static void add_row(const akin_evaluation_row *row, json_t *metrics, json_t *bas
     if (isnan(row->base))
         return;
     json_object_set_new(base, row->name, number(row->base));
-    json_object_set_new(difference, row->name,
-                        json_pack("[o, o, o]", number(row->difference), number(row->low),
-                                  number(row->high)));
+    json_object_set_new(
+        difference, row->name,
+        json_pack("[o, o, o]", number(row->difference), number(row->low), number(row->high)));
 }
 
 static void add_deviations(const akin_evaluation *e, json_t *root)
@@ -79,9 +79,9 @@ static void add_deviations(const akin_evaluation *e, json_t *root)
         json_object_set_new(difference, row->name, number(row->difference_deviation));
     }
     json_object_set_new(root, "repeats", json_integer(options.repeats));
-    json_object_set_new(root, "deviation",
-                        json_pack("{s:o, s:o, s:o}", "metrics", metrics, "base", base,
-                                  "difference", difference));
+    json_object_set_new(
+        root, "deviation",
+        json_pack("{s:o, s:o, s:o}", "metrics", metrics, "base", base, "difference", difference));
 }
 
 /* What no row filled is null: there is no base. */
@@ -179,8 +179,8 @@ static akin_status evaluate(akin_evaluation **out, akin_context *context, const 
     akin_status status = cli_fields(options.fields, &fields, error);
     if (!status)
         status = akin_dataset_open(&dataset, context, options.data,
-                                   kind == AKIN_EVALUATE_GROUPS ? AKIN_GROUPS : AKIN_PAIRS,
-                                   &fields, error);
+                                   kind == AKIN_EVALUATE_GROUPS ? AKIN_GROUPS : AKIN_PAIRS, &fields,
+                                   error);
     if (!status)
         status = akin_evaluate(out, model, base, (akin_evaluation_kind)kind, dataset, o, error);
     akin_dataset_free(dataset);
@@ -201,8 +201,9 @@ static int check_usage(int count, int kind, int metric_count)
         return cli_usage("evaluate", "--sample-size is %d, must be at least 1 (0: all)",
                          options.sample_size);
     if (options.repeats < 1 || (options.repeats > 1 && !options.sample_size))
-        return cli_usage("evaluate", "--repeats is %d, must be at least 1 and, above that, stand "
-                                     "with a --sample-size: else all passes are equal",
+        return cli_usage("evaluate",
+                         "--repeats is %d, must be at least 1 and, above that, stand "
+                         "with a --sample-size: else all passes are equal",
                          options.repeats);
     if (options.depth < 0)
         return cli_usage("evaluate", "--depth is %d, must be at least 1 (0: all)", options.depth);
@@ -229,8 +230,9 @@ static int run(akin_context *context, const char **arguments, int count)
     if (!status)
         status = evaluate(&evaluation, context, model, base, kind, &o, &error);
     cli_end_progress();
-    int result = status ? cli_fail(&error)
-                        : options.json ? print_json(evaluation) : print_table(evaluation);
+    int result = status         ? cli_fail(&error)
+                 : options.json ? print_json(evaluation)
+                                : print_table(evaluation);
     akin_evaluation_free(evaluation);
     akin_model_free(base);
     akin_model_free(model);
@@ -241,10 +243,11 @@ const cli_command cli_evaluate = {
     .name = "evaluate",
     .arguments = "MODEL",
     .summary = "measure a model on labelled data, beside its base",
-    .description =
-        "Computes retrieval metrics (pairs, groups, beir) or correlations (scored) of the model and "
-        "of its base, their difference and a bootstrap 95 % interval over queries. --run and --qrels "
-        "write what trec_eval reads.",
+    .description = "Computes retrieval metrics (pairs, groups, beir) or correlations (scored) of "
+                   "the model and "
+                   "of its base, their difference and a bootstrap 95 % interval over queries. "
+                   "--run and --qrels "
+                   "write what trec_eval reads.",
     .example = "akin evaluate faq-model --data faq-test.jsonl --samples pairs",
     .options = rows,
     .run = run};

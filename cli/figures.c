@@ -33,8 +33,8 @@ static void print_row(const akin_evaluation_row *row)
 void cli_print_figures(const akin_evaluation *e, bool repeated)
 {
     int width = repeated ? 17 : 8;
-    printf("%-24s %*s %*s %*s%s\n", "metric", width, "base", width, "tuned", width + 3, "difference",
-           repeated ? "" : "   95 % interval");
+    printf("%-24s %*s %*s %*s%s\n", "metric", width, "base", width, "tuned", width + 3,
+           "difference", repeated ? "" : "   95 % interval");
     for (int64_t i = 0; i < e->count; i++)
         print_row(&e->rows[i]);
 }

@@ -7,13 +7,14 @@
 #include <unistd.h>
 
 const cli_command *const cli_commands[] = {
-    &cli_train,  &cli_tune,    &cli_evaluate, &cli_report, &cli_encode, &cli_index,
-    &cli_search, &cli_inspect, &cli_list,     &cli_cache,  &cli_mine,   &cli_distill, NULL};
+    &cli_train,   &cli_tune, &cli_evaluate, &cli_report, &cli_encode,  &cli_index, &cli_search,
+    &cli_inspect, &cli_list, &cli_cache,    &cli_mine,   &cli_distill, NULL};
 
 static int print_help(FILE *out)
 {
-    fprintf(out, "akin %s: similarity learning in C\n\nusage: akin COMMAND [OPTION]... "
-                 "[ARGUMENT]...\n\n",
+    fprintf(out,
+            "akin %s: similarity learning in C\n\nusage: akin COMMAND [OPTION]... "
+            "[ARGUMENT]...\n\n",
             akin_version());
     for (int i = 0; cli_commands[i]; i++)
         fprintf(out, "  %-9s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
@@ -36,9 +37,9 @@ static int unknown_command(const char *name)
     size_t used = 0;
     for (int i = 0; cli_commands[i]; i++)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
-                                 i == 0              ? ""
+                                 i == 0                ? ""
                                  : cli_commands[i + 1] ? ", "
-                                                     : " and ",
+                                                       : " and ",
                                  cli_commands[i]->name);
     return cli_usage(NULL, "there is no command \"%s\", there are %s", name, names);
 }
@@ -102,8 +103,9 @@ static int start_command(const cli_command *command, int argc, const char **argv
         printf("\nExample:\n  %s\n", command->example);
         result = CLI_DONE;
     } else if (misses_output(command)) {
-        result = cli_usage(command->name, "--output wants a name: %s does not write to standard "
-                                          "output (./- is a file named -)",
+        result = cli_usage(command->name,
+                           "--output wants a name: %s does not write to standard "
+                           "output (./- is a file named -)",
                            command->name);
     } else {
         result = run_command(command, parser);
@@ -113,8 +115,8 @@ static int start_command(const cli_command *command, int argc, const char **argv
 }
 
 /* OpenMP threads that wait spin, for 14 ms with GNU's default: on a processor that others use too,
-   training is then three times slower than on one thread. A short spin costs an idle machine nothing.
-   GNU's library reads this before main, so the program starts itself once more. */
+   training is then three times slower than on one thread. A short spin costs an idle machine
+   nothing. GNU's library reads this before main, so the program starts itself once more. */
 static void limit_spinning(char *const *argv)
 {
     if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))

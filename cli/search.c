@@ -44,8 +44,8 @@ static void free_space(space *s)
 static akin_status search_space(space *s, const akin_model *model, akin_space side,
                                 const char **queries, int count, akin_error *error)
 {
-    int64_t dim = side == AKIN_SPACE_BASE_QUERY ? akin_model_base_dim(model)
-                                                : akin_model_dim(model);
+    int64_t dim =
+        side == AKIN_SPACE_BASE_QUERY ? akin_model_base_dim(model) : akin_model_dim(model);
     akin_object *objects = calloc((size_t)count, sizeof *objects);
     s->queries = malloc((size_t)(count * dim) * sizeof(float));
     s->hits = malloc((size_t)(count * options.k) * sizeof(akin_hit));
@@ -145,13 +145,13 @@ static int search_corpus(akin_context *context, const char **arguments, int coun
     const char **queries = arguments + 2;
     akin_status status = akin_model_load(&model, context, arguments[0], precision, &error);
     if (!status)
-        status = cli_build_index(&tuned.index, context, model, AKIN_SPACE_DOCUMENT, arguments[1], options.field,
-                                 options.show, &error);
+        status = cli_build_index(&tuned.index, context, model, AKIN_SPACE_DOCUMENT, arguments[1],
+                                 options.field, options.show, &error);
     if (!status)
         status = search_space(&tuned, model, AKIN_SPACE_QUERY, queries, count - 2, &error);
     if (!status && options.base)
-        status = cli_build_index(&base.index, context, model, AKIN_SPACE_BASE_DOCUMENT, arguments[1],
-                                 options.field, options.show, &error);
+        status = cli_build_index(&base.index, context, model, AKIN_SPACE_BASE_DOCUMENT,
+                                 arguments[1], options.field, options.show, &error);
     if (!status && options.base)
         status = search_space(&base, model, AKIN_SPACE_BASE_QUERY, queries, count - 2, &error);
     cli_end_progress();
@@ -163,8 +163,7 @@ static int search_corpus(akin_context *context, const char **arguments, int coun
     return status ? cli_fail(&error) : CLI_DONE;
 }
 
-static akin_status check_space(const akin_index *index, const akin_model *model,
-                               akin_error *error)
+static akin_status check_space(const akin_index *index, const akin_model *model, akin_error *error)
 {
     akin_hash fingerprint, stored = akin_index_fingerprint(index);
     akin_status status =
@@ -172,11 +171,12 @@ static akin_status check_space(const akin_index *index, const akin_model *model,
     if (status || (fingerprint.low == stored.low && fingerprint.high == stored.high))
         return status;
     *error = (akin_error){.status = AKIN_ERR_MISMATCH};
-    snprintf(error->message, sizeof error->message,
-             "the index was made in the vector space %016llx%016llx, the model's is %016llx%016llx; "
-             "make the index again, or name its model with --model",
-             (unsigned long long)stored.high, (unsigned long long)stored.low,
-             (unsigned long long)fingerprint.high, (unsigned long long)fingerprint.low);
+    snprintf(
+        error->message, sizeof error->message,
+        "the index was made in the vector space %016llx%016llx, the model's is %016llx%016llx; "
+        "make the index again, or name its model with --model",
+        (unsigned long long)stored.high, (unsigned long long)stored.low,
+        (unsigned long long)fingerprint.high, (unsigned long long)fingerprint.low);
     return AKIN_ERR_MISMATCH;
 }
 

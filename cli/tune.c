@@ -93,11 +93,11 @@ static void print_json(const akin_tune_result *r, const char *output)
     json_t *trials = json_array();
     for (int64_t i = 0; i < r->count; i++) {
         const akin_tune_trial *trial = &r->trials[i];
-        json_array_append_new(
-            trials, json_pack("{s:s, s:o, s:I, s:I, s:f, s:b}", "settings", trial->settings,
-                              "value", number(trial->value), "best_epoch",
-                              (json_int_t)trial->best_epoch, "epochs", (json_int_t)trial->epochs,
-                              "seconds", trial->seconds, "reused", trial->reused));
+        json_array_append_new(trials, json_pack("{s:s, s:o, s:I, s:I, s:f, s:b}", "settings",
+                                                trial->settings, "value", number(trial->value),
+                                                "best_epoch", (json_int_t)trial->best_epoch,
+                                                "epochs", (json_int_t)trial->epochs, "seconds",
+                                                trial->seconds, "reused", trial->reused));
     }
     json_t *root = json_pack("{s:s, s:o, s:I, s:o, s:o, s:s, s:s}", "metric", r->metric, "base",
                              number(r->base), "queries", (json_int_t)r->queries, "trials", trials,
@@ -171,8 +171,9 @@ static int run(akin_context *context, const char **arguments, int count)
     if (count != 1)
         return cli_usage("tune", "tune wants one recipe, found %d arguments", count);
     if (!cli_is_recipe(arguments[0]))
-        return cli_usage("tune", "tune wants a recipe (.yaml), which names the data and what to try; "
-                                 "found %s",
+        return cli_usage("tune",
+                         "tune wants a recipe (.yaml), which names the data and what to try; "
+                         "found %s",
                          arguments[0]);
     if (options.trials < 0)
         return cli_usage("tune", "--trials is %d, must be at least 0 (all)", options.trials);
@@ -197,7 +198,8 @@ const cli_command cli_tune = {
     .summary = "search for the best settings of a recipe",
     .description =
         "Trains every combination of the values that the recipe's section \"tune\" lists on a part "
-        "of the training data and ranks them by the recipe's first metric on the rest. The best one "
+        "of the training data and ranks them by the recipe's first metric on the rest. The best "
+        "one "
         "is trained again on all of it and compared with the base on the recipe's validation data: "
         "where the 95 % interval of the difference is not above 0, the base is kept. Ctrl-C keeps "
         "the finished trials; the same command goes on.",

@@ -166,7 +166,8 @@ static void test_optimizer_errors(void **state)
         {{.schedule = AKIN_ONE_CYCLE, .warmup_steps = 3}, "a rise of its own"},
         {{.lr = .1, .min_lr = .2}, "\"min_lr\" is 0.2, above"},
         {{.groups = (akin_parameter_group[]){{NULL, 1, 0}}, .group_count = 1}, "no \"match\""},
-        {{.groups = (akin_parameter_group[]){{"*", -1, 0}}, .group_count = 1}, "\"lr_factor\" is -1"},
+        {{.groups = (akin_parameter_group[]){{"*", -1, 0}}, .group_count = 1},
+         "\"lr_factor\" is -1"},
     };
     akin_parameters *p = golden_parameters();
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
@@ -335,16 +336,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_arena, close_arena)
     const struct CMUnitTest tests[] = {
-        TEST(test_optimizers),
-        TEST(test_clip_of_small_gradients),
-        TEST(test_optimizer_resume),
-        TEST(test_optimizer_errors),
-        TEST(test_optimizer_defaults),
-        TEST(test_parameter_groups),
-        TEST(test_clip_over_blocks),
-        TEST(test_schedule),
-        TEST(test_schedules_golden),
-        TEST(test_memory),
+        TEST(test_optimizers),         TEST(test_clip_of_small_gradients),
+        TEST(test_optimizer_resume),   TEST(test_optimizer_errors),
+        TEST(test_optimizer_defaults), TEST(test_parameter_groups),
+        TEST(test_clip_over_blocks),   TEST(test_schedule),
+        TEST(test_schedules_golden),   TEST(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -216,10 +216,10 @@ static void test_once(void **state)
 static void test_labels_of_pairs(void **state)
 {
     (void)state;
-    const char *path = write_text("p.jsonl",
-                                  "{\"a\": \"q\", \"b\": \"r\", \"subgroup\": 5}\n"
-                                  "{\"a\": \"q\", \"b\": \"s\", \"subgroup\": \"x\"}\n"
-                                  "{\"a\": \"t\", \"b\": \"r\", \"score\": 0, \"subgroup\": 5}\n");
+    const char *path =
+        write_text("p.jsonl", "{\"a\": \"q\", \"b\": \"r\", \"subgroup\": 5}\n"
+                              "{\"a\": \"q\", \"b\": \"s\", \"subgroup\": \"x\"}\n"
+                              "{\"a\": \"t\", \"b\": \"r\", \"score\": 0, \"subgroup\": 5}\n");
     static const int64_t content[] = {0, 0, 3, 1, 2, 1}, subgroup[] = {0, 1, 0};
     akin_stream *stream;
     ak_batch *batch;
@@ -338,7 +338,8 @@ static void test_files(void **state)
                                      "{\"a\": \"\xff\", \"b\": 7, \"score\": 0.5}"),
                AKIN_PAIRS);
     check_same(write_text("2.csv", "a,b,score\n\"x, \"\"y\"\"\n\nz\",b,1\n\nc,d,0\n"), AKIN_PAIRS);
-    check_same(write_text("3.tsv", "object\tgroup\tx\nq \" r\t1\ns\tcat\tmore\tand more\n"), AKIN_GROUPS);
+    check_same(write_text("3.tsv", "object\tgroup\tx\nq \" r\t1\ns\tcat\tmore\tand more\n"),
+               AKIN_GROUPS);
     check_same(write_text("4.csv", "text,group\nwhole,1\nrecord,2\n"), AKIN_GROUPS);
     check_same(write_text("5.txt", "__label__1 x y\n\n__label__cat z\n"), AKIN_GROUPS);
     /* Larger than the window, with records larger than it too, quoted line ends at every place. */
@@ -377,8 +378,8 @@ static void test_errors_of_files(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         akin_stream *stream;
         akin_error error = {0};
-        akin_status status =
-            akin_stream_open(&stream, write_text(bad[i].name, bad[i].text), AKIN_PAIRS, NULL, &error);
+        akin_status status = akin_stream_open(&stream, write_text(bad[i].name, bad[i].text),
+                                              AKIN_PAIRS, NULL, &error);
         assert_int_equal(status != AKIN_OK, bad[i].at_open);
         if (!status)
             ak_free(stream_text(stream, &status, &error));
@@ -392,7 +393,8 @@ static void test_errors_of_files(void **state)
     akin_error error = {0};
     const akin_fields by_number = {.no_header = true};
     akin_status status;
-    assert_ok(akin_stream_open(&stream, write_text("n.csv", "x,y\nz,w\n"), AKIN_PAIRS, &by_number, told));
+    assert_ok(
+        akin_stream_open(&stream, write_text("n.csv", "x,y\nz,w\n"), AKIN_PAIRS, &by_number, told));
     for (int pass = 1; pass < 3; pass++) {
         char *text = stream_text(stream, &status, &error);
         assert_string_equal(text, "x|y|1|0\nz|w|1|0\n");
@@ -536,7 +538,8 @@ static void test_misuse(void **state)
     akin_dataset *dataset;
     assert_ok(akin_dataset_from_pairs(&dataset, &pair, 1, told));
     options.epoch_steps = 3;
-    assert_int_equal(akin_pair_loader_create(&loader, dataset, &options, &error), AKIN_ERR_ARGUMENT);
+    assert_int_equal(akin_pair_loader_create(&loader, dataset, &options, &error),
+                     AKIN_ERR_ARGUMENT);
     assert_non_null(strstr(error.message, "epoch_steps is for streams"));
     akin_dataset_free(dataset);
     c.count = 0; /* a stream that gives nothing must not be asked for ever */
@@ -583,20 +586,13 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_unshuffled),
-        cmocka_unit_test(test_epoch_steps),
-        cmocka_unit_test(test_once),
-        cmocka_unit_test(test_labels_of_pairs),
-        cmocka_unit_test(test_labels_of_groups),
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_errors_of_files),
-        cmocka_unit_test(test_cut_gz),
-        cmocka_unit_test(test_pipe),
-        cmocka_unit_test(test_errors_in_order),
-        cmocka_unit_test(test_subgroup_on_some),
-        cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_order),           cmocka_unit_test(test_unshuffled),
+        cmocka_unit_test(test_epoch_steps),     cmocka_unit_test(test_once),
+        cmocka_unit_test(test_labels_of_pairs), cmocka_unit_test(test_labels_of_groups),
+        cmocka_unit_test(test_files),           cmocka_unit_test(test_errors_of_files),
+        cmocka_unit_test(test_cut_gz),          cmocka_unit_test(test_pipe),
+        cmocka_unit_test(test_errors_in_order), cmocka_unit_test(test_subgroup_on_some),
+        cmocka_unit_test(test_misuse),          cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

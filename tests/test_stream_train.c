@@ -1,5 +1,5 @@
-/* Training from a stream: resumed in the same bits, as good as from the data set, what is refused, and
-   what is told. */
+/* Training from a stream: resumed in the same bits, as good as from the data set, what is refused,
+   and what is told. */
 #include "data_files.h"
 #include "numbers_encoder.h"
 
@@ -70,8 +70,8 @@ static akin_status train(const char *const *sets, int count, bool resume, float 
     assert_ok(akin_trainer_add_callback(&trainer, callback, told));
     akin_status status = akin_recipe_loaders(recipe, &training, &validation, error);
     if (!status)
-        status = akin_fit(&model, context, &trainable, &trainer, training, validation, summary,
-                          error);
+        status =
+            akin_fit(&model, context, &trainable, &trainer, training, validation, summary, error);
     if (model) {
         akin_object object = akin_text("0.3 0.7 1 2 3 4");
         assert_ok(akin_model_encode(model, &object, 1, vector, told));
@@ -159,19 +159,24 @@ static void test_refused(void **state)
         akin_status status;
         const char *told;
     } bad[] = {
-        {{"data.validation=0.1"}, AKIN_ERR_ARGUMENT, "no validation set can be drawn from a stream"},
+        {{"data.validation=0.1"},
+         AKIN_ERR_ARGUMENT,
+         "no validation set can be drawn from a stream"},
         {{"data.train=[train.jsonl, held.jsonl]"}, AKIN_ERR_ARGUMENT, "reads one file"},
         {{"optimizer.schedule=cosine"}, AKIN_ERR_ARGUMENT, "set epoch_steps or max_steps"},
         {{"optimizer.schedule=cosine", "train.epoch_steps=4"}, AKIN_OK, ""},
         {{"optimizer.schedule=linear", "train.max_steps=8"}, AKIN_OK, ""},
         {{"train.sampler=no_duplicates"}, AKIN_ERR_ARGUMENT, "needs the whole data set"},
         {{"data.samples=groups", "data.fields={object: a, group: b}", "loss.type=cosface"},
-         AKIN_ERR_UNSUPPORTED, "the groups of a stream are not known beforehand"},
+         AKIN_ERR_UNSUPPORTED,
+         "the groups of a stream are not known beforehand"},
         {{"data.samples=groups", "data.fields={object: a, group: b}",
           "loss={type: sum, losses: [{type: xbm, loss: supcon}]}"},
-         AKIN_ERR_UNSUPPORTED, "remembers earlier batches"},
+         AKIN_ERR_UNSUPPORTED,
+         "remembers earlier batches"},
         {{"data.samples=groups", "data.fields={object: a, group: b}", "loss.type=triplet"},
-         AKIN_OK, ""},
+         AKIN_OK,
+         ""},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const char *sets[5] = {"data.streaming=true"};
@@ -196,8 +201,9 @@ static void test_replaced(void **state)
 {
     (void)state;
     static const char *const streaming[] = {"data.streaming=true"};
-    static const char bad[] = "{\"a\": \"1 2 3 4 5 6\", \"b\": \"1 2 3 4 5 6\", \"note\": \"\xff.\xfe\"}\n"
-                              "{\"a\": \"6 5 4 3 2 1\", \"b\": \"6 5 4 3 2 1\", \"note\": \"\xff\"}\n";
+    static const char bad[] =
+        "{\"a\": \"1 2 3 4 5 6\", \"b\": \"1 2 3 4 5 6\", \"note\": \"\xff.\xfe\"}\n"
+        "{\"a\": \"6 5 4 3 2 1\", \"b\": \"6 5 4 3 2 1\", \"note\": \"\xff\"}\n";
     float vector[DIM];
     akin_fit_summary summary;
     write_bytes("train.jsonl", bad, sizeof bad - 1);

@@ -1,7 +1,7 @@
-/* What a process that was killed left of a file or folder it was writing: NAME.tmp.PROCESS.N. It goes
-   when NAME is written again. Another host's or container's process cannot be seen, but it writes on:
-   what was changed a moment ago stays. Nothing here allocates or fails: what cannot be removed is
-   left. */
+/* What a process that was killed left of a file or folder it was writing: NAME.tmp.PROCESS.N. It
+   goes when NAME is written again. Another host's or container's process cannot be seen, but it
+   writes on: what was changed a moment ago stays. Nothing here allocates or fails: what cannot be
+   removed is left. */
 #include "base/file.h"
 
 #include <ctype.h>
@@ -22,7 +22,8 @@ static long process_of(const char *entry, const char *name)
 {
     static const char middle[] = ".tmp.";
     size_t length = strlen(name);
-    if (strncmp(entry, name, length) != 0 || strncmp(entry + length, middle, sizeof middle - 1) != 0)
+    if (strncmp(entry, name, length) != 0 ||
+        strncmp(entry + length, middle, sizeof middle - 1) != 0)
         return 0;
     char *end;
     const char *digits = entry + length + sizeof middle - 1;

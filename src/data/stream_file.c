@@ -69,8 +69,8 @@ static akin_status find_record(file_stream *s, const char **text, const char **s
         *text = s->window + s->start;
         const char *end = s->window + s->end;
         problem = "", where = *text;
-        *stop = s->start < s->end ? s->source->format->record_end(*text, end, &problem, &where)
-                                  : end;
+        *stop =
+            s->start < s->end ? s->source->format->record_end(*text, end, &problem, &where) : end;
         if ((!*stop || *stop == end) && !s->all) {
             AK_TRY(fill(s, error));
             continue;

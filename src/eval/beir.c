@@ -32,8 +32,8 @@ static akin_status open_part(akin_corpus **corpus, ak_names **names, const char 
     char *path = ak_path_join(folder, file);
     if (!path)
         return ak_fail_memory(error);
-    akin_status status = ak_corpus_open(corpus, path, fields, "_id",
-                                        context ? context->cache_folder : NULL, error);
+    akin_status status =
+        ak_corpus_open(corpus, path, fields, "_id", context ? context->cache_folder : NULL, error);
     if (!status)
         status = ak_corpus_names(names, *corpus, error);
     ak_free(path);
@@ -98,8 +98,8 @@ static akin_status read_line(qrels *q, const beir *b, char *line, const char *pa
     if (number == 1 && !known)
         return AKIN_OK; /* the header */
     if (!known)
-        return ak_fail_at(error, AKIN_ERR_FORMAT, path, number,
-                          "the score \"%s\" is no number", score);
+        return ak_fail_at(error, AKIN_ERR_FORMAT, path, number, "the score \"%s\" is no number",
+                          score);
     int64_t query = ak_names_find(b->query_names, line);
     int64_t found = ak_names_find(b->document_names, document);
     if (query < 0 || found < 0)
@@ -185,8 +185,8 @@ static akin_status pass(ak_evaluator *e, void *user, uint64_t seed, akin_error *
                                 .document = q->document,
                                 .score = q->score,
                                 .keys = b->whole_keys};
-    AK_TRY(ak_trial_of_judgements(&e->trial, &judgements, e->options.sample_size, seed,
-                                  e->scratch, error));
+    AK_TRY(ak_trial_of_judgements(&e->trial, &judgements, e->options.sample_size, seed, e->scratch,
+                                  error));
     return ak_evaluator_rank(e, data->name, &ids, error);
 }
 
@@ -207,9 +207,9 @@ static akin_status open_folder(beir *b, const akin_model *model, const char *fol
     static const char *const query_fields[] = {"text", NULL};
     static const char *const document_fields[] = {"title", "text", NULL};
     if (ak_path_what(folder) != AK_PATH_FOLDER)
-        return ak_fail(error, AKIN_ERR_ARGUMENT,
-                       "%s: BEIR data is a folder, of corpus.jsonl, queries.jsonl and qrels/test.tsv",
-                       folder);
+        return ak_fail(
+            error, AKIN_ERR_ARGUMENT,
+            "%s: BEIR data is a folder, of corpus.jsonl, queries.jsonl and qrels/test.tsv", folder);
     AK_TRY(open_part(&b->queries, &b->query_names, folder, "queries.jsonl", query_fields,
                      model->context, error));
     AK_TRY(open_part(&b->documents, &b->document_names, folder, "corpus.jsonl", document_fields,

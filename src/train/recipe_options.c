@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+/* clang-format off */
 #define DATA(member) #member, .offset = offsetof(ak_data_options, member)
 const akin_option ak_data_rows[] = {
     {.name = DATA(samples), .type = AKIN_OPTION_CHOICE, .default_text = "pairs",
@@ -40,6 +41,7 @@ const akin_option ak_batch_rows[] = {
     {.name = BATCH(drop_last), .type = AKIN_OPTION_BOOL, .default_text = "false",
      .help = "leave out the last, smaller batch of an epoch"},
     {NULL}};
+/* clang-format on */
 
 static akin_status section(const akin_recipe *recipe, const char *key, const ak_value **out,
                            akin_error *error)
@@ -61,13 +63,12 @@ static akin_status check_streaming(const akin_recipe *recipe, const ak_value *da
     bool file = validation && validation->kind == AK_STRING;
     bool none = validation && validation->kind == AK_BOOL && !validation->boolean;
     if (!file && !none)
-        return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name,
-                          validation ? validation->line : data->line,
-                          "no validation set can be drawn from a stream: set \"data.validation\" to "
-                          "a file, or to false");
+        return ak_fail_at(
+            error, AKIN_ERR_ARGUMENT, recipe->name, validation ? validation->line : data->line,
+            "no validation set can be drawn from a stream: set \"data.validation\" to "
+            "a file, or to false");
     if (recipe->file_count > 1 || recipe->files[0].weight != 1)
-        return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name,
-                          ak_value_get(data, "train")->line,
+        return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, ak_value_get(data, "train")->line,
                           "\"data.streaming\" reads one file; several files are mixed without it");
     return AKIN_OK;
 }
@@ -155,8 +156,8 @@ static akin_status parse_hard_negatives(akin_recipe *recipe, const ak_value *val
 
 static akin_status parse_train(akin_recipe *recipe, akin_error *error)
 {
-    static const char *const maps[] = {"early_stopping", "checkpoint", "sampler",
-                                       "hard_negatives", NULL};
+    static const char *const maps[] = {"early_stopping", "checkpoint", "sampler", "hard_negatives",
+                                       NULL};
     akin_arena *arena = recipe->arena;
     const char *const *trainer_keys = names_of(ak_trainer_rows, maps, arena);
     const char *const *batch_keys = names_of(ak_batch_rows, maps, arena);
@@ -187,8 +188,8 @@ static akin_status parse_groups(akin_recipe *recipe, const ak_value *list, akin_
         return ak_fail_at(error, AKIN_ERR_ARGUMENT, recipe->name, list->line,
                           "\"groups\" is %s, expected a list of maps",
                           ak_value_kind_name(list->kind));
-    akin_parameter_group *groups = ak_arena_new(recipe->arena, akin_parameter_group,
-                                                list->count + 1);
+    akin_parameter_group *groups =
+        ak_arena_new(recipe->arena, akin_parameter_group, list->count + 1);
     if (!groups)
         return ak_fail_memory(error);
     for (const ak_value *one = list->first; one; one = one->next) {
@@ -213,8 +214,8 @@ static akin_status parse_optimizer(akin_recipe *recipe, akin_error *error)
     akin_error why;
     const ak_value *given;
     AK_TRY(section(recipe, "optimizer", &given, error));
-    AK_TRY(ak_options_parse(ak_optimizer_options, options, given, also, recipe->arena,
-                            recipe->name, error));
+    AK_TRY(ak_options_parse(ak_optimizer_options, options, given, also, recipe->arena, recipe->name,
+                            error));
     options->size = sizeof *options;
     if (!ak_value_get(given, "weight_decay"))
         options->weight_decay =
@@ -292,15 +293,15 @@ typedef struct sections {
     bool cache;
 } sections;
 
-static const akin_option section_rows[] = {
-    {"cache", AKIN_OPTION_BOOL, offsetof(sections, cache), "true",
-     "compute frozen encoders once and keep their outputs"},
-    {NULL}};
+static const akin_option section_rows[] = {{"cache", AKIN_OPTION_BOOL, offsetof(sections, cache),
+                                            "true",
+                                            "compute frozen encoders once and keep their outputs"},
+                                           {NULL}};
 
 akin_status ak_recipe_parse(akin_recipe *recipe, akin_error *error)
 {
-    static const char *const also[] = {"data", "encoders", "head",    "loss",
-                                       "optimizer", "train", "metrics", "tune", NULL};
+    static const char *const also[] = {"data",  "encoders", "head", "loss", "optimizer",
+                                       "train", "metrics",  "tune", NULL};
     sections top;
     const ak_value *unused;
     if (recipe->root->kind != AK_MAP)

@@ -17,16 +17,25 @@ typedef struct row {
 #member, kind, offsetof(akin_training, member)                                             \
     }
 static const row rows[] = {
-    ROW(epoch, INTEGER),           ROW(step, INTEGER),
-    ROW(batch, INTEGER),           ROW(loss_sum, NUMBER),
-    ROW(loss_samples, INTEGER),    ROW(base_lr, NUMBER),
+    ROW(epoch, INTEGER),
+    ROW(step, INTEGER),
+    ROW(batch, INTEGER),
+    ROW(loss_sum, NUMBER),
+    ROW(loss_samples, INTEGER),
+    ROW(base_lr, NUMBER),
     ROW(lr, NUMBER),
-    ROW(plateau_best, NUMBER),     ROW(plateau_bad, INTEGER),
-    ROW(best_epoch, INTEGER),      ROW(best_step, INTEGER),
-    ROW(best_value, NUMBER),       ROW(since_best, INTEGER),
-    ROW(judged, INTEGER),          ROW(stop, FLAG),
-    ROW(stopped_early, FLAG),      ROW(log_sizes.csv, INTEGER),
-    ROW(log_sizes.jsonl, INTEGER), ROW(log_sizes.events, INTEGER),
+    ROW(plateau_best, NUMBER),
+    ROW(plateau_bad, INTEGER),
+    ROW(best_epoch, INTEGER),
+    ROW(best_step, INTEGER),
+    ROW(best_value, NUMBER),
+    ROW(since_best, INTEGER),
+    ROW(judged, INTEGER),
+    ROW(stop, FLAG),
+    ROW(stopped_early, FLAG),
+    ROW(log_sizes.csv, INTEGER),
+    ROW(log_sizes.jsonl, INTEGER),
+    ROW(log_sizes.events, INTEGER),
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 

@@ -1,10 +1,11 @@
-/* The options of a run: rows over akin_trainer, which are its defaults, its limits, the recipe's keys
-   and what a checkpoint remembers. */
+/* The options of a run: rows over akin_trainer, which are its defaults, its limits, the recipe's
+   keys and what a checkpoint remembers. */
 #include "train/mining.h"
 #include "train/train.h"
 
 #include <math.h>
 
+/* clang-format off */
 #define TRAINER(name, member) #name, .offset = offsetof(akin_trainer, member)
 const akin_option ak_trainer_rows[] = {
     {.name = TRAINER(epochs, max_epochs), .type = AKIN_OPTION_INT, .default_text = "100",
@@ -85,6 +86,7 @@ const akin_option ak_checkpoint_rows[] = {
      .default_text = "newest", .choices = "newest|best",
      .help = "which copies: the newest, or those with the best early_stopping.metric"},
     {NULL}};
+/* clang-format on */
 
 akin_trainer akin_trainer_defaults(void)
 {
@@ -114,8 +116,8 @@ akin_status ak_trainer_check(const akin_trainer *trainer, akin_error *error)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "to resume, \"checkpoint\" or \"resume_from\" must name the folder");
     if (!trainer->resume && trainer->resume_from)
-        return ak_fail(error, AKIN_ERR_ARGUMENT,
-                       "\"resume_from\" is %s, but \"resume\" is false", trainer->resume_from);
+        return ak_fail(error, AKIN_ERR_ARGUMENT, "\"resume_from\" is %s, but \"resume\" is false",
+                       trainer->resume_from);
     if (trainer->checkpoint && ak_path_has_suffix(trainer->checkpoint, ".safetensors"))
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "\"checkpoint\" is %s, must be a folder; a copy to resume from is named by "
