@@ -38,11 +38,12 @@ def write_data(folder, recipe):
 
 def train(folder, recipe, *more):
     """Texts are cut to what the tiny model reads; static encoders read all of them."""
-    static = "type: static" in (folder / recipe).read_text(encoding="utf-8")
-    cut = [] if static else ["--set", "encoders.text.max_length=24"]
+    text = (folder / recipe).read_text(encoding="utf-8")
+    places = ["text.query", "text.document"] if "type: two_towers" in text else ["text"]
+    for place in places if "type: static" not in text else []:
+        more += "--set", f"encoders.{place}.max_length=24"
     return run(folder, BUILD / "akin", "train", recipe, "--output", "out", "--force", "--cache",
-               folder / "cache", *cut, "--set", "train.epochs=2", "--set", "train.batch_size=32",
-               *more)
+               folder / "cache", "--set", "train.epochs=2", "--set", "train.batch_size=32", *more)
 
 
 def problems_of(folder, path):
