@@ -452,6 +452,9 @@ struct akin_encoder_class {
        asked of the two alone, each with batches of its own. dim is that of the wider one. NULL, or
        false: one way for all. */
     bool (*side)(const void *self, bool document, const akin_encoder_class **type, void **inner);
+    /* Encoders made of several that are trained, in place of `parameters`: those of the number-th,
+       and its name; NULL past the last. */
+    akin_parameters *(*parts)(void *self, int number, const char **name);
 };
 
 struct akin_head_class {

@@ -188,8 +188,6 @@ static void test_bad_switches(void **state)
          "\"a\" gives 2 numbers and \"b\" 3, must be equal", AKIN_ERR_ARGUMENT},
         {"switch", "{by: k, encoders: {a: " CHOOSER "}}", NULL, NULL, "does not say its \"type\"",
          AKIN_ERR_ARGUMENT},
-        {"switch", "{by: k, encoders: {a: {type: ngrams, dim: 8}, b: {type: ngrams, dim: 8}}}", NULL,
-         NULL, "\"a\" and \"b\" are both trainable", AKIN_ERR_UNSUPPORTED},
         {"switch", CHOOSER, "switch", "{heads: [gated]}", "\"heads\" must be a map",
          AKIN_ERR_ARGUMENT},
         {"switch", CHOOSER, "switch", "{heads: {old: gated, new: {type: linear, output_dim: 3}}}",
@@ -351,6 +349,30 @@ static void test_one_of_a_switch_is_trained(void **state)
     akin_model_free(after);
 }
 
+/* Both are, each by its own gradients: a group of the optimizer finds one of them alone. */
+static void test_two_of_a_switch_are_trained(void **state)
+{
+    (void)state;
+    static const char *const groups[] = {"optimizer.groups=[]",
+                                         "optimizer.groups=[{match: 'x/old/*', lr_factor: 0}]"};
+    const akin_object new_word = akin_text("{\"kind\": \"new\", \"t\": \"word3\"}");
+    const akin_object old_word = akin_text("{\"kind\": \"old\", \"t\": \"word3\"}");
+    for (int i = 0; i < 2; i++) {
+        const char *sets[] = {write_pairs(), "data.validation=false", "encoders.x.type=switch",
+                              "encoders.x.by=kind",
+                              "encoders.x.encoders={old: {type: ngrams, field: t, dim: 4, seed: 1}, "
+                              "new: {type: ngrams, field: t, dim: 4, seed: 2}}",
+                              "head.type=empty", "train.epochs=2", "train.batch_size=16", groups[i],
+                              NULL};
+        akin_model *before, *after;
+        fit_twice(&before, &after, sets, 10);
+        assert_true(change(before, after, new_word, 0, 4) > 1e-4f);
+        assert_int_equal(change(before, after, old_word, 0, 4) > 1e-4f, i == 0);
+        akin_model_free(before);
+        akin_model_free(after);
+    }
+}
+
 /* Each of several encoders reads a member of its own; one is frozen and cached, one is trained. */
 static void test_frozen_and_trainable_mixed(void **state)
 {
@@ -421,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_mistakes_have_lines),
         cmocka_unit_test(test_heads_by_tag_learn),
         cmocka_unit_test(test_one_of_a_switch_is_trained),
+        cmocka_unit_test(test_two_of_a_switch_are_trained),
         cmocka_unit_test(test_frozen_and_trainable_mixed),
         cmocka_unit_test(test_every_allocation_may_fail),
     };

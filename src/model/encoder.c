@@ -334,6 +334,14 @@ akin_parameters *ak_encoder_parameters(const akin_encoder *encoder)
     return encoder->type->parameters ? encoder->type->parameters(encoder->self) : NULL;
 }
 
+akin_parameters *ak_encoder_part(const akin_encoder *encoder, int number, const char **name)
+{
+    *name = NULL;
+    if (AK_CLASS_HAS(encoder->type, parts))
+        return encoder->type->parts(encoder->self, number, name);
+    return number ? NULL : ak_encoder_parameters(encoder);
+}
+
 akin_status ak_encoder_fingerprint(const akin_encoder *encoder, bool *has, ak_hash *fingerprint,
                                    akin_error *error)
 {
@@ -401,8 +409,10 @@ akin_status akin_register_encoder(akin_context *context, const akin_encoder_clas
     static const ak_member learning[] = {AK_MEMBER(akin_encoder_class, backward),
                                          AK_MEMBER(akin_encoder_class, parameters),
                                          {NULL}};
+    static const ak_member of_parts[] = {AK_MEMBER(akin_encoder_class, backward), {NULL}};
     if (type && type->size > offsetof(akin_encoder_class, trainable) && type->trainable)
-        AK_TRY(ak_class_check(type, "encoder", learning, error));
+        AK_TRY(ak_class_check(type, "encoder", AK_CLASS_HAS(type, parts) ? of_parts : learning,
+                              error));
     return ak_class_register(context, AK_ENCODER_CLASS, (const void *const *)ak_encoders,
                              "encoder", type, type && AK_CLASS_HAS(type, side) ? of_sides : needed,
                              error);

@@ -5,8 +5,7 @@
      {type: switch, by: kind, encoders: {question: {...}, code: {...}}}
 
    The encoders are equally wide. The name that the member holds is the object's tag, which a switch
-   head may go by. At most one of the encoders is trained, since a run knows one set of parameters
-   of each encoder. */
+   head may go by. */
 #include "model/inner_encoder.h"
 
 #include <stdio.h>
@@ -32,7 +31,6 @@ typedef struct chooser {
     int64_t count;
     char *names[MAX_ENCODERS];
     ak_inner_encoder encoders[MAX_ENCODERS];
-    int trained; /* which; -1: none */
 } chooser;
 
 /* What one encoder gets of a batch. */
@@ -90,20 +88,12 @@ static akin_status check_inner(chooser *c, int64_t k, akin_error *error)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "switch encoder: \"%s\" gives %lld numbers and \"%s\" %lld, must be equal",
                        c->names[0], first, c->names[k], width);
-    if (!ak_inner_encoder_trainable(&c->encoders[k]))
-        return AKIN_OK;
-    if (c->trained >= 0)
-        return ak_fail(error, AKIN_ERR_UNSUPPORTED,
-                       "switch encoder: \"%s\" and \"%s\" are both trainable, one may be",
-                       c->names[c->trained], c->names[k]);
-    c->trained = (int)k;
     return AKIN_OK;
 }
 
 static akin_status fill(chooser *c, const options *o, const akin_place *place, bool load,
                         akin_error *error)
 {
-    c->trained = -1;
     if (!(c->by = ak_strdup(o->by)))
         return ak_fail_memory(error);
     for (int64_t k = 0; k < o->encoders.count; k++) {
@@ -233,14 +223,24 @@ static int64_t dim(const void *self)
 
 static bool trainable(const void *self)
 {
-    return ((const chooser *)self)->trained >= 0;
+    const chooser *c = self;
+    for (int64_t k = 0; k < c->count; k++)
+        if (ak_inner_encoder_trainable(&c->encoders[k]))
+            return true;
+    return false;
 }
 
-static akin_parameters *parameters(void *self)
+static akin_parameters *parts(void *self, int number, const char **name)
 {
     chooser *c = self;
-    ak_inner_encoder *e = c->trained < 0 ? NULL : &c->encoders[c->trained];
-    return e ? e->type->parameters(e->self) : NULL;
+    for (int64_t k = 0; k < c->count; k++) {
+        const ak_inner_encoder *e = &c->encoders[k];
+        if (!ak_inner_encoder_trainable(e) || number--)
+            continue;
+        *name = e->name;
+        return e->type->parameters(e->self);
+    }
+    return NULL;
 }
 
 static void notes(const void *self, char *out, size_t size)
@@ -305,36 +305,31 @@ static akin_status forward(const void *self, const akin_pass *pass, const void *
 {
     const chooser *c = self;
     const share *shares = batch;
-    *record = NULL;
+    void **records = ak_arena_new(pass->arena, void *, c->count);
+    *record = records;
+    if (!records)
+        return ak_fail_memory(error);
     for (int64_t k = 0; k < c->count; k++) {
         const share *s = &shares[k];
         akin_pass own;
-        void *made = NULL;
         if (!s->count)
             continue;
         akin_matrix part = ak_matrix_new(pass->arena, s->count, y.columns);
         if (!part.data)
             return ak_fail_memory(error);
         AK_TRY(own_pass(&own, pass, s, error));
-        AK_TRY(c->encoders[k].type->forward(c->encoders[k].self, &own, s->batch, part, &made,
+        AK_TRY(c->encoders[k].type->forward(c->encoders[k].self, &own, s->batch, part, &records[k],
                                             error));
         for (int64_t i = 0; i < s->count; i++)
             ak_matrix_copy(ak_matrix_rows(part, i, 1), ak_matrix_rows(y, s->rows[i], 1));
-        if (k == c->trained)
-            *record = made;
     }
     return AKIN_OK;
 }
 
-static akin_status backward(void *self, const akin_pass *pass, const void *batch,
-                            const void *record, akin_matrix dy, akin_error *error)
+static akin_status backward_share(const ak_inner_encoder *e, const share *s, const akin_pass *pass,
+                                  const void *record, akin_matrix dy, akin_error *error)
 {
-    chooser *c = self;
-    const share *s = &((const share *)batch)[c->trained];
-    const ak_inner_encoder *e = &c->encoders[c->trained];
     akin_pass own;
-    if (!s->count)
-        return AKIN_OK;
     AK_TRY(own_pass(&own, pass, s, error));
     akin_matrix part = ak_matrix_new(pass->arena, s->count, dy.columns);
     if (!part.data)
@@ -342,6 +337,18 @@ static akin_status backward(void *self, const akin_pass *pass, const void *batch
     for (int64_t i = 0; i < s->count; i++)
         ak_matrix_copy(ak_matrix_rows(dy, s->rows[i], 1), ak_matrix_rows(part, i, 1));
     return e->type->backward(e->self, &own, s->batch, record, part, error);
+}
+
+static akin_status backward(void *self, const akin_pass *pass, const void *batch,
+                            const void *record, akin_matrix dy, akin_error *error)
+{
+    chooser *c = self;
+    const share *shares = batch;
+    void *const *records = record;
+    for (int64_t k = 0; k < c->count; k++)
+        if (shares[k].count && ak_inner_encoder_trainable(&c->encoders[k]))
+            AK_TRY(backward_share(&c->encoders[k], &shares[k], pass, records[k], dy, error));
+    return AKIN_OK;
 }
 
 const akin_encoder_class ak_encoder_switch = {
@@ -361,7 +368,7 @@ const akin_encoder_class ak_encoder_switch = {
     .collate = collate,
     .forward = forward,
     .backward = backward,
-    .parameters = parameters,
+    .parts = parts,
     .notes = notes,
     .tags = tags,
     .tag = tag,

@@ -61,6 +61,8 @@ akin_status ak_encoder_around(akin_encoder **out, akin_context *context, const a
                               void *self, akin_error *error);
 bool ak_encoder_trainable(const akin_encoder *encoder); /* with sides: one of them */
 akin_parameters *ak_encoder_parameters(const akin_encoder *encoder); /* NULL: none */
+/* The same of one made of several, whose names they have; of any other the first, *name NULL. */
+akin_parameters *ak_encoder_part(const akin_encoder *encoder, int number, const char **name);
 /* false: the class has none, and nothing of it may be cached. */
 akin_status ak_encoder_fingerprint(const akin_encoder *encoder, bool *has, ak_hash *fingerprint,
                                    akin_error *error);

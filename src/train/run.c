@@ -223,24 +223,29 @@ static akin_status apply_groups(akin_training *t, akin_error *error)
     return AKIN_OK;
 }
 
-/* Towers that share their parameters are one part, NAME; others are NAME/query and NAME/document. */
+/* NAME, NAME/query, NAME/PART, ...: what groups of the optimizer match. */
+static akin_status add_named(akin_training *t, const char *name, const char *inner,
+                             akin_parameters *parameters, akin_error *error)
+{
+    if (t->part_count == AK_MAX_PARTS)
+        return ak_fail(error, AKIN_ERR_UNSUPPORTED, "more than %d encoders are trained",
+                       AK_MAX_PARTS - 2);
+    if (inner)
+        name = ak_arena_format(t->run_arena, "%s/%s", name, inner);
+    return name ? add_part(t, name, parameters, true, error) : ak_fail_memory(error);
+}
+
+/* Two prompts of one encoder are one part, two towers are two. */
 static akin_status add_encoder(akin_training *t, const ak_model_encoder *named, akin_error *error)
 {
-    akin_parameters *first = NULL;
-    int towers = ak_encoder_has_sides(named->encoder) ? AK_TOWERS : 1;
-    for (int i = 0; i < towers; i++) {
+    bool two = ak_encoder_is_two(named->encoder);
+    for (int i = 0; i < (two ? AK_TOWERS : 1); i++) {
         const akin_encoder *tower = ak_encoder_tower(named->encoder, (ak_tower)i);
-        akin_parameters *own = ak_encoder_parameters(tower);
-        const char *name = named->name;
-        if (!ak_encoder_trainable(tower) || own == first)
-            continue;
-        if (ak_encoder_is_two(named->encoder)) {
-            name = ak_arena_format(t->run_arena, "%s/%s", named->name, ak_tower_names[i]);
-            if (!name)
-                return ak_fail_memory(error);
-        }
-        AK_TRY(add_part(t, name, own, true, error));
-        first = own;
+        akin_parameters *own;
+        const char *inner;
+        for (int k = 0; ak_encoder_trainable(tower) && (own = ak_encoder_part(tower, k, &inner));
+             k++)
+            AK_TRY(add_named(t, named->name, two ? ak_tower_names[i] : inner, own, error));
     }
     return AKIN_OK;
 }

@@ -122,10 +122,14 @@ void ak_tell_doubts(const akin_training *t)
 
 static void add_encoder_line(ak_text *text, const char *name, const akin_encoder *encoder)
 {
-    const akin_parameters *parameters = ak_encoder_parameters(encoder);
+    const akin_parameters *part;
+    const char *inner;
+    int64_t size = 0;
+    for (int k = 0; (part = ak_encoder_part(encoder, k, &inner)); k++)
+        size += ak_parameters_size(part);
     add_part_line(text, name, encoder->type->name,
                   ak_encoder_trainable(encoder) ? "trainable" : "frozen", akin_encoder_dim(encoder),
-                  parameters ? ak_parameters_size(parameters) : 0);
+                  size);
 }
 
 /* Two towers are two encoders, two prompts one. */
