@@ -17,7 +17,8 @@ enum {
 };
 
 typedef struct product {
-    akin_precision precision;
+    akin_precision precision; /* of the tile */
+    bool rounds; /* bfloat16 by a processor without: floats that are rounded to it, same products */
     int64_t m, n, k;
     float alpha, beta;
     const float *a, *b;
@@ -76,6 +77,11 @@ static operand take_a(const product *u, const block *now, int64_t i, int64_t row
         a = copy;
         stride = now->k;
     }
+    if (u->rounds) {
+        for (int64_t r = 0; r < rows; r++)
+            ak_bf16_round(a + r * stride, s->rows.f32 + r * now->k, now->k);
+        return (operand){s->rows.f32, now->k};
+    }
     if (u->precision != AKIN_BF16)
         return (operand){a, stride};
     for (int64_t r = 0; r < rows; r++) {
@@ -92,6 +98,9 @@ static void pack_b(const product *u, const block *now, scratch *s)
     const float *b = u->b + now->p * u->b_step + now->first * u->b_column;
     if (u->precision == AKIN_F32) {
         ak_pack_panels_f32(b, u->b_step, u->b_column, now->k, now->columns, s->panels.f32);
+        if (u->rounds)
+            ak_bf16_round(s->panels.f32, s->panels.f32,
+                          (now->columns + AK_PANEL - 1) / AK_PANEL * AK_PANEL * now->k);
         return;
     }
     uint16_t *panel = s->panels.bf16;
@@ -176,8 +185,10 @@ static product product_of(akin_precision precision, ak_transpose ta, ak_transpos
                           int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
                           const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
+    bool rounds = precision == AKIN_BF16 && !ak_tile_kernel_get()->bf16_is_native;
     return (product){
-        .precision = precision,
+        .precision = rounds ? AKIN_F32 : precision,
+        .rounds = rounds,
         .m = m,
         .n = n,
         .k = k,

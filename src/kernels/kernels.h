@@ -64,6 +64,7 @@ void ak_packed_run(const ak_packed *packed, const void *x, int64_t ldx, int64_t 
 /* Rounds to nearest even; NaN stays NaN. */
 void ak_bf16_from(const float *x, uint16_t *y, int64_t n);
 void ak_bf16_to(const uint16_t *x, float *y, int64_t n);
+void ak_bf16_round(const float *x, float *y, int64_t n); /* bfloat16 values in float32 */
 
 /* ---- attention.c ---- */
 

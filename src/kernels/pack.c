@@ -90,6 +90,14 @@ AK_KERNEL void ak_bf16_from(const float *x, uint16_t *y, int64_t n)
         y[i] = round_bf16(x[i]);
 }
 
+AK_KERNEL void ak_bf16_round(const float *x, float *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)round_bf16(x[i]) << 16;
+        memcpy(y + i, &bits, sizeof bits);
+    }
+}
+
 AK_KERNEL void ak_bf16_to(const uint16_t *x, float *y, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
