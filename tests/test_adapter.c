@@ -269,6 +269,11 @@ static void test_mistakes(void **state)
     }
     akin_encoder *encoder;
     akin_error error = {0};
+    char options[300];
+    snprintf(options, sizeof options, "{path: '%s'}", scratch_path("lora"));
+    assert_int_equal(akin_encoder_create(&encoder, context, "transformer", options, &error),
+                     AKIN_ERR_ARGUMENT);
+    assert_says(&error, "is a LoRA adapter without its base");
     ak_remove_tree(scratch_path("lora"));
     assert_int_equal(try_encoder(&encoder, "", &error), AKIN_ERR_IO);
     assert_says(&error, "expected a LoRA adapter");

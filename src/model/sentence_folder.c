@@ -169,10 +169,11 @@ static akin_status find_transformer(ak_sentence_folder *out, const ak_value *mod
         const char *type = ak_value_get_string(first, "type", "");
         size_t length = strlen(type);
         if (length < 12 || strcmp(type + length - 12, ".Transformer") != 0)
-            return ak_fail(error, AKIN_ERR_UNSUPPORTED,
-                           "%s/modules.json: the first module is \"%s\", expected a Transformer (the "
-                           "encoder class \"static\" reads a StaticEmbedding)",
-                           folder, type);
+            return ak_fail(
+                error, AKIN_ERR_UNSUPPORTED,
+                "%s/modules.json: the first module is \"%s\", expected a Transformer (the "
+                "encoder class \"static\" reads a StaticEmbedding)",
+                folder, type);
         path = ak_value_get_string(first, "path", "");
     }
     out->module = ak_strdup(path);
@@ -245,6 +246,36 @@ static akin_status read_prompts(ak_sentence_folder *out, akin_arena *arena, cons
     return copy_prompt(&out->document_prompt, prompts, of_documents, error);
 }
 
+/* What PEFT saves is no encoder without the one that it was made for. */
+static akin_status refuse_adapter(akin_arena *arena, const char *folder, akin_error *error)
+{
+    const char *adapter = ak_arena_format(arena, "%s/adapter_config.json", folder);
+    const char *weights = ak_arena_format(arena, "%s/model.safetensors", folder);
+    if (!adapter || !weights)
+        return ak_fail_memory(error);
+    if (ak_path_what(adapter) != AK_PATH_FILE || ak_path_what(weights) == AK_PATH_FILE)
+        return AKIN_OK;
+    return ak_fail(error, AKIN_ERR_ARGUMENT,
+                   "%s: is a LoRA adapter without its base; give the base's folder as \"path\" and "
+                   "this one as \"lora\"",
+                   folder);
+}
+
+akin_status ak_weights_open(ak_safetensors **out, const char *folder, akin_error *error)
+{
+    *out = NULL;
+    char *path = ak_path_join(folder, "model.safetensors");
+    if (!path)
+        return ak_fail_memory(error);
+    akin_status status =
+        ak_path_what(path) == AK_PATH_FILE
+            ? ak_safetensors_open(out, path, error)
+            : ak_fail_at(error, AKIN_ERR_IO, path, 0,
+                         "there is no such file; akin reads weights as safetensors");
+    ak_free(path);
+    return status;
+}
+
 static akin_status read_all(ak_sentence_folder *out, akin_arena *arena, const char *folder,
                             const char *prompt_name, akin_error *error)
 {
@@ -260,6 +291,7 @@ static akin_status read_all(ak_sentence_folder *out, akin_arena *arena, const ch
         return ak_fail(error, AKIN_ERR_FORMAT, "%s/modules.json: expected a list of modules",
                        folder);
     AK_TRY(find_transformer(out, modules, folder, error));
+    AK_TRY(refuse_adapter(arena, out->transformer, error));
     AK_TRY(read_json(&config, arena, out->transformer, "config.json", true, error));
     AK_TRY(ak_bert_config_read(&out->bert, config, out->transformer, error));
     AK_TRY(read_max_length(out, arena, error));

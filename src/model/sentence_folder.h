@@ -35,6 +35,9 @@ akin_status ak_sentence_folder_read(ak_sentence_folder *out, const char *folder,
                                     const char *prompt_name, akin_error *error);
 void ak_sentence_folder_free(ak_sentence_folder *folder);
 
+/* The weights of a module's folder: its model.safetensors. */
+akin_status ak_weights_open(ak_safetensors **out, const char *folder, akin_error *error);
+
 /* Is there such a folder at `path` (modules.json or config.json in it)? */
 akin_status ak_is_sentence_folder(bool *is, const char *path, akin_error *error);
 

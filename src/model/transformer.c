@@ -131,36 +131,22 @@ static akin_status copy_tensor(float **out, const ak_safetensors *file, const ch
 static akin_status load_dense(dense *out, const ak_dense_config *config, akin_error *error)
 {
     int64_t shape[2] = {config->out, config->in};
-    char *path = ak_path_join(config->folder, "model.safetensors");
-    if (!path)
-        return ak_fail_memory(error);
     ak_safetensors *file;
-    akin_status status = ak_safetensors_open(&file, path, error);
-    if (!status)
-        status = copy_tensor(&out->weight, file, "linear.weight", 2, shape, error);
+    AK_TRY(ak_weights_open(&file, config->folder, error));
+    akin_status status = copy_tensor(&out->weight, file, "linear.weight", 2, shape, error);
     if (!status && config->bias)
         status = copy_tensor(&out->bias, file, "linear.bias", 1, shape, error);
     ak_safetensors_free(file);
-    ak_free(path);
     return status;
 }
 
 static akin_status load_bert(transformer *t, akin_error *error)
 {
-    char *path = ak_path_join(t->folder.transformer, "model.safetensors");
-    if (!path)
-        return ak_fail_memory(error);
-    ak_safetensors *file = NULL;
-    akin_status status = AKIN_OK;
-    if (ak_path_what(path) != AK_PATH_FILE)
-        status = ak_fail_at(error, AKIN_ERR_IO, path, 0,
-                            "there is no such file; akin reads weights as safetensors");
-    if (!status)
-        status = ak_safetensors_open(&file, path, error);
-    if (!status)
-        status = ak_bert_create(&t->bert, &t->folder.bert, file, path, t->precision, error);
+    ak_safetensors *file;
+    AK_TRY(ak_weights_open(&file, t->folder.transformer, error));
+    akin_status status = ak_bert_create(&t->bert, &t->folder.bert, file, ak_safetensors_path(file),
+                                        t->precision, error);
     ak_safetensors_free(file);
-    ak_free(path);
     return status;
 }
 

@@ -33,21 +33,6 @@ typedef struct train_record {
 
 /* ---- life ---- */
 
-static akin_status open_weights(ak_safetensors **out, const char *folder, akin_error *error)
-{
-    char *path = ak_path_join(folder, "model.safetensors");
-    if (!path)
-        return ak_fail_memory(error);
-    akin_status status = AKIN_OK;
-    if (ak_path_what(path) != AK_PATH_FILE)
-        status = ak_fail_at(error, AKIN_ERR_IO, path, 0,
-                            "there is no such file; akin reads weights as safetensors");
-    if (!status)
-        status = ak_safetensors_open(out, path, error);
-    ak_free(path);
-    return status;
-}
-
 /* Under LoRA nothing but A and B is trained, so that the adapter is all that changed. */
 static akin_status add_dense(ak_transformer_train *train, dense *d, int which,
                              const ak_bert_train_options *options, akin_error *error)
@@ -74,7 +59,7 @@ static akin_status open_dense(ak_transformer_train *train, int number,
 {
     dense *d = &train->dense[number];
     *d = (dense){.config = &train->folder->dense[number], .number = {-1, -1}};
-    AK_TRY(open_weights(&d->file, d->config->folder, error));
+    AK_TRY(ak_weights_open(&d->file, d->config->folder, error));
     AK_TRY(add_dense(train, d, WEIGHT, options, error));
     return d->config->bias ? add_dense(train, d, BIAS, options, error) : AKIN_OK;
 }
@@ -102,7 +87,7 @@ static akin_status open_all(ak_transformer_train *train, const ak_bert_train_opt
     const ak_sentence_folder *folder = train->folder;
     AK_TRY(ak_arena_create(&train->arena, error));
     AK_TRY(akin_parameters_create(&train->parameters, error));
-    AK_TRY(open_weights(&train->file, folder->transformer, error));
+    AK_TRY(ak_weights_open(&train->file, folder->transformer, error));
     AK_TRY(ak_bert_train_create(&train->bert, &folder->bert, train->file, options,
                                 train->parameters, error));
     for (int i = 0; i < folder->dense_count; i++)
