@@ -34,7 +34,8 @@ static int tear_down(void **state)
 
 static void check_eigen(const double *a, int64_t n)
 {
-    double *kept = ak_arena_new(arena, double, n * n), *v = ak_arena_new(arena, double, n * n);
+    int64_t square = n * n;
+    double *kept = ak_arena_new(arena, double, square), *v = ak_arena_new(arena, double, square);
     double *values = ak_arena_new(arena, double, n), *scratch = ak_arena_new(arena, double, 4 * n);
     double size = 1e-300, trace = 0;
     memcpy(kept, a, (size_t)(n * n) * sizeof *a);
@@ -64,8 +65,8 @@ static void test_eigen(void **state)
     check_eigen(same, 3);
     check_eigen(ranked, 3); /* of rank one */
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-        int64_t n = sizes[s];
-        double *a = ak_arena_new(arena, double, n * n);
+        int64_t n = sizes[s], square = n * n;
+        double *a = ak_arena_new(arena, double, square);
         for (int64_t i = 0; i < n; i++)
             for (int64_t j = 0; j <= i; j++)
                 a[i * n + j] = a[j * n + i] = ak_random_normal(7, (uint64_t)i, (uint64_t)j);
@@ -81,10 +82,10 @@ static void test_eigen_of_any_number_of_threads(void **state)
 {
     (void)state;
     enum { N = 530 };
-    double *a = ak_arena_new(arena, double, N * N), *scratch = ak_arena_new(arena, double, 4 * N);
+    double *a = ak_arena_new(arena, double, N *N), *scratch = ak_arena_new(arena, double, 4 * N);
     double *v[2], *values[2];
     for (int t = 0; t < 2; t++) {
-        v[t] = ak_arena_new(arena, double, N * N);
+        v[t] = ak_arena_new(arena, double, N *N);
         values[t] = ak_arena_new(arena, double, N);
         for (int64_t i = 0; i < N; i++)
             for (int64_t j = 0; j <= i; j++)

@@ -1,6 +1,6 @@
 /* Losses that learn from a teacher (mse, margin_mse, kl): PyTorch's values and gradients, central
-   differences of independent formulas in float64 on batches with repeated contents, and what holds for
-   every loss. */
+   differences of independent formulas in float64 on batches with repeated contents, and what holds
+   for every loss. */
 #include "support.h"
 
 #include "base/random.h"
@@ -94,7 +94,8 @@ static void golden_values_are_met(void **state)
     batch *b = calloc(1, sizeof *b);
     for (size_t g = 0; g < sizeof taught_goldens / sizeof *taught_goldens; g++) {
         const taught_golden *golden = &taught_goldens[g];
-        bool repeated = strcmp(golden->scores, "repeated") == 0, wide = golden->teacher != taught_same;
+        bool repeated = strcmp(golden->scores, "repeated") == 0,
+             wide = golden->teacher != taught_same;
         akin_loss *loss = open_loss(golden->loss, golden->options, 4);
         bool pairs = golden->kind == AKIN_PAIRS;
         memcpy(b->x, taught_x, sizeof taught_x);
@@ -136,7 +137,8 @@ static void fill(batch *b, akin_sample_kind kind, int64_t rows, uint64_t seed)
     bool pairs = kind == AKIN_PAIRS;
     int64_t n = pairs ? rows / 2 : rows, repeated = pairs ? n / 5 : 0;
     for (int64_t i = 0; i < rows; i++)
-        b->content[i] = (int64_t)ak_random_below(seed, 1, (uint64_t)i, (uint64_t)(rows * 3 / 4 + 1));
+        b->content[i] =
+            (int64_t)ak_random_below(seed, 1, (uint64_t)i, (uint64_t)(rows * 3 / 4 + 1));
     for (int64_t i = 0; i < n && pairs; i++)
         b->score[i] = i < n - repeated && ak_random_below(seed, 2, (uint64_t)i, 5) > 0;
     for (int64_t i = 0; i < rows * TEACHER; i++)

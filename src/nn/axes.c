@@ -36,16 +36,16 @@ static void add_block(akin_matrix x, const double *mean, float *centred, float *
 static akin_status covariance_of(akin_matrix x, const double *mean, double *covariance,
                                  akin_arena *arena, akin_error *error)
 {
-    int64_t d = x.columns, most = x.rows < BLOCK ? x.rows : BLOCK;
-    float *centred = ak_arena_new(arena, float, most * d);
-    float *products = ak_arena_new(arena, float, d * d);
+    int64_t d = x.columns, block = (x.rows < BLOCK ? x.rows : BLOCK) * d, square = d * d;
+    float *centred = ak_arena_new(arena, float, block);
+    float *products = ak_arena_new(arena, float, square);
     if (!centred || !products)
         return ak_fail_memory(error);
-    memset(covariance, 0, (size_t)(d * d) * sizeof *covariance);
+    memset(covariance, 0, (size_t)square * sizeof *covariance);
     for (int64_t i = 0; i < x.rows; i += BLOCK)
         add_block(ak_matrix_rows(x, i, x.rows - i < BLOCK ? x.rows - i : BLOCK), mean, centred,
                   products, covariance);
-    for (int64_t i = 0; i < d * d; i++)
+    for (int64_t i = 0; i < square; i++)
         covariance[i] /= (double)x.rows;
     return AKIN_OK;
 }
@@ -79,14 +79,14 @@ static void keep_axes(ak_axes *out, const double *vectors, const double *values,
 akin_status ak_axes_find(ak_axes *out, akin_matrix x, int64_t dim, akin_arena *arena,
                          akin_error *error)
 {
-    int64_t d = x.columns;
+    int64_t d = x.columns, square = d * d, numbers = dim * d;
     double *mean = ak_arena_new(arena, double, d), *values = ak_arena_new(arena, double, d);
-    double *covariance = ak_arena_new(arena, double, d * d);
-    double *vectors = ak_arena_new(arena, double, d * d);
+    double *covariance = ak_arena_new(arena, double, square);
+    double *vectors = ak_arena_new(arena, double, square);
     double *scratch = ak_arena_new(arena, double, 4 * d);
     *out = (ak_axes){.width = d,
                      .dim = dim,
-                     .weight = ak_arena_new(arena, float, dim * d),
+                     .weight = ak_arena_new(arena, float, numbers),
                      .bias = ak_arena_new(arena, float, dim)};
     if (!mean || !values || !covariance || !vectors || !scratch || !out->weight || !out->bias)
         return ak_fail_memory(error);
