@@ -185,6 +185,19 @@ static void test_forms_of_every_code_point(void **state)
     ak_arena_free(arena);
 }
 
+/* A syllable takes its final consonant, U+11A8 the first of them. */
+static void test_hangul(void **state)
+{
+    scene *s = *state;
+    size_t size;
+    const char *out = ak_form_apply(AK_NFC, "\u110e\u1170\u11a7", 9, &size, s->arena);
+    assert_int_equal(size, 6);
+    assert_memory_equal(out, "\ucdcc\u11a7", 6);
+    out = ak_form_apply(AK_NFC, "\u110e\u1170\u11a8", 9, &size, s->arena);
+    assert_int_equal(size, 3);
+    assert_memory_equal(out, "\ucdcd", 3);
+}
+
 static void test_accessors(void **state)
 {
     scene *s = *state;
@@ -257,6 +270,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nasty_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_code_point, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_forms_of_every_code_point, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_hangul, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_accessors, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_memory_to_encode, set_up, tear_down),
     };

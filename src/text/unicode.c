@@ -208,10 +208,12 @@ int ak_char_decompose(uint32_t point, bool compatible, uint32_t parts[AK_CHAR_PA
     return (int)count;
 }
 
+/* U+11A7 stands before the first final consonant of Hangul and is none; utf8proc takes it for one.
+ */
 uint32_t ak_char_compose(uint32_t first, uint32_t second)
 {
     utf8proc_int32_t both[] = {(utf8proc_int32_t)first, (utf8proc_int32_t)second};
-    return second >= 0x300 &&
+    return second >= 0x300 && second != 0x11A7 &&
                    utf8proc_normalize_utf32(both, 2, UTF8PROC_COMPOSE | UTF8PROC_STABLE) == 1 &&
                    !is_young((uint32_t)both[0])
                ? (uint32_t)both[0]
