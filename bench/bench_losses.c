@@ -189,8 +189,8 @@ static void measure(const entry *e, int64_t width, akin_precision precision)
     int64_t *numbers = ak_alloc((size_t)(2 * rows) * sizeof *numbers);
     int64_t *memory_numbers = ak_alloc((size_t)(2 * e->memory + 1) * sizeof *memory_numbers);
     akin_memory memory = {.size = sizeof memory};
-    memory.units = ak_matrix(ak_alloc((size_t)(e->memory * width + 1) * sizeof(float)), e->memory,
-                             width);
+    memory.units =
+        ak_matrix(ak_alloc((size_t)(e->memory * width + 1) * sizeof(float)), e->memory, width);
     float *score = ak_alloc((size_t)rows * sizeof *score);
     float *square = ak_alloc((size_t)(e->samples * e->samples) * sizeof *square);
     void *self, *options = make_options(e);
@@ -209,9 +209,9 @@ static void measure(const entry *e, int64_t width, akin_precision precision)
     for (int i = -WARM_UP; i < CALLS && !status; i++) {
         ak_arena_reset(pass.arena);
         double start = now();
-        status = e->memory ? e->loss->compute_memory(self, &pass, &labels, x, &memory, dx, &value,
-                                                     NULL)
-                           : e->loss->compute(self, &pass, &labels, x, dx, &value, NULL);
+        status = e->memory
+                     ? e->loss->compute_memory(self, &pass, &labels, x, &memory, dx, &value, NULL)
+                     : e->loss->compute(self, &pass, &labels, x, dx, &value, NULL);
         times[i < 0 ? 0 : i] = now() - start;
         used = ak_arena_used(pass.arena);
     }

@@ -159,8 +159,9 @@ static int run(akin_context *context, const char **arguments, int count)
         status = akin_model_load(&model, context, arguments[0], precision, &error);
     if (!status && needs_side(model)) {
         akin_model_free(model);
-        return cli_usage("encode", "%s has a query and a document side: --side query or --side "
-                                   "document",
+        return cli_usage("encode",
+                         "%s has a query and a document side: --side query or --side "
+                         "document",
                          arguments[0]);
     }
     if (!status)

@@ -32,8 +32,8 @@ static int run(akin_context *context, const char **arguments, int count)
     if (!status)
         status = akin_model_load(&model, context, arguments[0], precision, &error);
     if (!status)
-        status = cli_build_index(&index, context, model, AKIN_SPACE_DOCUMENT, arguments[1], options.field,
-                                 options.show, &error);
+        status = cli_build_index(&index, context, model, AKIN_SPACE_DOCUMENT, arguments[1],
+                                 options.field, options.show, &error);
     if (!status)
         status = akin_index_set_model(index, arguments[0], &error);
     if (!status)

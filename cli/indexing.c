@@ -8,7 +8,8 @@
 typedef struct filling {
     akin_index *index;
     const akin_corpus *corpus;
-    akin_corpus *shown[MOST_SHOWN]; /* members of the records that are kept in place of the objects */
+    akin_corpus
+        *shown[MOST_SHOWN]; /* members of the records that are kept in place of the objects */
     int shown_count;
 } filling;
 

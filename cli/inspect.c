@@ -18,8 +18,7 @@ static void print_value(const char *prefix, const char *key, const json_t *value
     json_t *inner;
     snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? "." : "", key);
     if (json_is_object(value) && json_object_size(value)) {
-        json_object_foreach ((json_t *)value, member, inner)
-            print_value(name, member, inner);
+        json_object_foreach((json_t *)value, member, inner) print_value(name, member, inner);
         return;
     }
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(7));
@@ -33,8 +32,7 @@ static int print_lines(const char *text)
     json_t *root = json_loads(text, 0, NULL), *value;
     if (!root)
         cli_out_of_memory();
-    json_object_foreach (root, key, value)
-        print_value("", key, value);
+    json_object_foreach(root, key, value) print_value("", key, value);
     json_decref(root);
     return CLI_DONE;
 }
@@ -52,11 +50,11 @@ static int run(akin_context *context, const char **arguments, int count)
     return result;
 }
 
-const cli_command cli_inspect = {
-    .name = "inspect",
-    .arguments = "PATH",
-    .summary = "say what a file or folder is and holds",
-    .description = "Models, indexes, vectors, tensors, recipes and data files.",
-    .example = "akin inspect faq-model",
-    .options = rows,
-    .run = run};
+const cli_command cli_inspect = {.name = "inspect",
+                                 .arguments = "PATH",
+                                 .summary = "say what a file or folder is and holds",
+                                 .description =
+                                     "Models, indexes, vectors, tensors, recipes and data files.",
+                                 .example = "akin inspect faq-model",
+                                 .options = rows,
+                                 .run = run};

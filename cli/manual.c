@@ -67,8 +67,8 @@ static void print_class(FILE *out, const akin_class_info *info)
 
 static int print_classes(FILE *out)
 {
-    static const char *const kinds[] = {"encoders", "heads", "losses", "metrics", "optimizers",
-                                        "samplers", "sections"};
+    static const char *const kinds[] = {"encoders",   "heads",    "losses",  "metrics",
+                                        "optimizers", "samplers", "sections"};
     akin_context *context;
     akin_class_info info;
     akin_error error;

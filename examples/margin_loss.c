@@ -6,15 +6,14 @@ typedef struct margin_options {
     double margin;
 } margin_options;
 
-static const akin_option rows[] = {
-    {.name = "margin",
-     .type = AKIN_OPTION_FLOAT,
-     .offset = offsetof(margin_options, margin),
-     .default_text = "0.9",
-     .help = "the dot product a pair should reach",
-     .minimum = 0,
-     .maximum = 1e6},
-    {.name = NULL}};
+static const akin_option rows[] = {{.name = "margin",
+                                    .type = AKIN_OPTION_FLOAT,
+                                    .offset = offsetof(margin_options, margin),
+                                    .default_text = "0.9",
+                                    .help = "the dot product a pair should reach",
+                                    .minimum = 0,
+                                    .maximum = 1e6},
+                                   {.name = NULL}};
 
 /* The object of the class is its options; they live as long as the loss. */
 static akin_status create(void **self, const void *options, int64_t dim, int64_t groups,

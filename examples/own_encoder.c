@@ -1,5 +1,5 @@
-/* An encoder of one's own that wraps a built-in one: it reads "description" of a JSON record and adds
-   its length as one more number. Trained under a head, saved, and loaded by a second process:
+/* An encoder of one's own that wraps a built-in one: it reads "description" of a JSON record and
+   adds its length as one more number. Trained under a head, saved, and loaded by a second process:
 
        ./own_encoder train MINILM_FOLDER things.jsonl OUTPUT
        ./own_encoder encode OUTPUT '{"description": "a cup"}' */
@@ -13,12 +13,11 @@ typedef struct description_options {
     const char *path;
 } description_options;
 
-static const akin_option rows[] = {
-    {.name = "path",
-     .type = AKIN_OPTION_STRING,
-     .offset = offsetof(description_options, path),
-     .help = "the sentence-transformers folder to wrap"},
-    {.name = NULL}};
+static const akin_option rows[] = {{.name = "path",
+                                    .type = AKIN_OPTION_STRING,
+                                    .offset = offsetof(description_options, path),
+                                    .help = "the sentence-transformers folder to wrap"},
+                                   {.name = NULL}};
 
 typedef struct description {
     akin_encoder *text; /* the wrapped transformer */
@@ -35,16 +34,15 @@ static const akin_encoder_class *text_type(const description *d)
     return akin_encoder_type(d->text);
 }
 
-static akin_status wrap(void **self, const char *folder, const akin_place *place,
-                        akin_error *error)
+static akin_status wrap(void **self, const char *folder, const akin_place *place, akin_error *error)
 {
     char options[1024];
     description *d = calloc(1, sizeof *d);
     if (!d)
         return AKIN_ERR_MEMORY;
     snprintf(options, sizeof options, "{path: '%s', field: description}", folder);
-    akin_status status = akin_encoder_create(&d->text, place->context, "transformer", options,
-                                             error);
+    akin_status status =
+        akin_encoder_create(&d->text, place->context, "transformer", options, error);
     if (status)
         free(d);
     else
@@ -115,8 +113,8 @@ static akin_status collate(const void *self, const akin_object *objects, int64_t
                                  error);
 }
 
-static akin_status forward(const void *self, const akin_pass *pass, const void *data,
-                           akin_matrix y, void **record, akin_error *error)
+static akin_status forward(const void *self, const akin_pass *pass, const void *data, akin_matrix y,
+                           void **record, akin_error *error)
 {
     const description *d = self;
     const batch *b = data;

@@ -76,7 +76,8 @@ static void train(akin_context *context, const akin_trainable *model, akin_loade
 
     /* Or change what it does by default, and append a callback. */
     akin_trainer trainer = akin_trainer_defaults();
-    akin_callback callback = {.size = sizeof callback, .user = &epochs, .on_epoch_end = after_epoch};
+    akin_callback callback = {
+        .size = sizeof callback, .user = &epochs, .on_epoch_end = after_epoch};
     trainer.min_epochs = 10;
     CHECK(akin_trainer_add_callback(&trainer, callback, &error));
     CHECK(akin_fit(&tuned, context, model, &trainer, training, validation, NULL, &error));

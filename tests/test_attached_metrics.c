@@ -1,5 +1,5 @@
-/* Metrics that are computed while training: those of an epoch are what akin_evaluate says of the same
-   model and data. */
+/* Metrics that are computed while training: those of an epoch are what akin_evaluate says of the
+   same model and data. */
 #include "data_files.h"
 #include "numbers_encoder.h"
 
@@ -51,8 +51,7 @@ static const char *write_pairs(const char *name, int count, uint64_t seed, const
     return path;
 }
 
-static akin_status train(akin_model **model, const char *const *sets, int count,
-                         akin_error *error)
+static akin_status train(akin_model **model, const char *const *sets, int count, akin_error *error)
 {
     akin_recipe *recipe;
     akin_loader *training, *validation;
@@ -153,14 +152,23 @@ static void test_undefined(void **state)
         akin_status status;
         const char *told;
     } rows[] = {
-        {"1", {"metrics=[spearman]", "train.early_stopping={metric: spearman}"},
-         AKIN_ERR_MISMATCH, "scores that are all equal"},
-        {"0", {"metrics=[reciprocal_rank@5]", "train.early_stopping={metric: reciprocal_rank@5}"},
-         AKIN_OK, NULL}, /* 0 by definition */
-        {"0", {"metrics=[map]", "train.early_stopping={metric: map}"},
-         AKIN_ERR_MISMATCH, "no query has a relevant candidate"},
+        {"1",
+         {"metrics=[spearman]", "train.early_stopping={metric: spearman}"},
+         AKIN_ERR_MISMATCH,
+         "scores that are all equal"},
+        {"0",
+         {"metrics=[reciprocal_rank@5]", "train.early_stopping={metric: reciprocal_rank@5}"},
+         AKIN_OK,
+         NULL}, /* 0 by definition */
+        {"0",
+         {"metrics=[map]", "train.early_stopping={metric: map}"},
+         AKIN_ERR_MISMATCH,
+         "no query has a relevant candidate"},
         {"0", {"metrics=[map]", "train.early_stopping={metric: validation_loss}"}, AKIN_OK, NULL},
-        {"1", {"metrics=[spearman]", "data.samples=groups"}, AKIN_ERR_MISMATCH, "learns from pairs"},
+        {"1",
+         {"metrics=[spearman]", "data.samples=groups"},
+         AKIN_ERR_MISMATCH,
+         "learns from pairs"},
     };
     write_pairs("train.jsonl", TRAIN, 1, NULL);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -193,8 +201,7 @@ static akin_status open_again(void *user, akin_error *error)
 static void test_recipe_of_model(void **state)
 {
     (void)state;
-    static const char *const sets[] = {"data.validation=0.2",
-                                       "train.early_stopping=false"};
+    static const char *const sets[] = {"data.validation=0.2", "train.early_stopping=false"};
     static const struct {
         const char *record, *told;
         akin_status status;
@@ -231,11 +238,10 @@ static void test_groups_have_no_scores(void **state)
     (void)state;
     akin_recipe *recipe;
     akin_error error;
-    const char *path = write_text("recipe.yaml",
-                                  "data: {train: x.jsonl, samples: groups}\n"
+    const char *path =
+        write_text("recipe.yaml", "data: {train: x.jsonl, samples: groups}\n"
                                   "encoders: {n: {type: numbers}}\nmetrics:\n- spearman\n");
-    assert_int_equal(akin_recipe_open(&recipe, context, path, NULL, 0, &error),
-                     AKIN_ERR_ARGUMENT);
+    assert_int_equal(akin_recipe_open(&recipe, context, path, NULL, 0, &error), AKIN_ERR_ARGUMENT);
     assert_int_equal(error.line, 4);
     assert_non_null(strstr(error.message, "\"spearman\" is of scored pairs"));
 }

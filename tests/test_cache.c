@@ -257,7 +257,8 @@ static void assert_reads(akin_model *model, const char *const *texts, int64_t en
 {
     ak_features *features = collect(model, texts, 2, true);
     assert_int_equal(features->encoded, encoded);
-    assert_ok(ak_features_embed(features, (ak_way){AK_QUERY_TOWER, false}, 0, ak_matrix(out, 2, 3), told));
+    assert_ok(ak_features_embed(features, (ak_way){AK_QUERY_TOWER, false}, 0, ak_matrix(out, 2, 3),
+                                told));
     ak_features_free(features);
     akin_model_free(model);
 }
@@ -280,9 +281,9 @@ static void test_precision_of_a_store(void **state)
     }
     akin_error error;
     akin_encoder *none;
-    assert_int_equal(akin_encoder_create(&none, context, "numbers", "{cache_precision: int4}",
-                                         &error),
-                     AKIN_ERR_ARGUMENT);
+    assert_int_equal(
+        akin_encoder_create(&none, context, "numbers", "{cache_precision: int4}", &error),
+        AKIN_ERR_ARGUMENT);
     assert_non_null(strstr(error.message, "f32, bf16 or int8"));
 }
 
@@ -321,12 +322,11 @@ static void test_epochs_read_no_file(void **state)
         assert_ok(akin_recipe_loaders(recipe, &loader, &validation, told));
         akin_trainable trainable = akin_recipe_trainable(recipe);
         akin_trainer trainer = akin_recipe_trainer(recipe);
-        akin_callback cut = {.size = sizeof cut,
-                             .user = (void *)test_path("train.jsonl"),
-                             .on_fit_start = cut_file};
+        akin_callback cut = {
+            .size = sizeof cut, .user = (void *)test_path("train.jsonl"), .on_fit_start = cut_file};
         assert_ok(akin_trainer_add_callback(&trainer, cut, told));
-        assert_ok(akin_fit(&model, context, &trainable, &trainer, loader, validation, &summary,
-                           told));
+        assert_ok(
+            akin_fit(&model, context, &trainable, &trainer, loader, validation, &summary, told));
         assert_int_equal(summary.epochs, 3);
         assert_int_equal(summary.encoded, round ? 0 : 128);
         akin_model_free(model);
@@ -338,7 +338,9 @@ static void test_epochs_read_no_file(void **state)
 
 static const ak_store_kind kinds[] = {
     {.fingerprint = {1, 1}, .dim = 3, .encoder = "{\"type\": \"numbers\"}"},
-    {.fingerprint = {2, 2}, .dim = 3, .precision = AKIN_CACHE_INT8,
+    {.fingerprint = {2, 2},
+     .dim = 3,
+     .precision = AKIN_CACHE_INT8,
      .encoder = "{\"type\": \"transformer\", \"path\": \"/no/such/folder\"}"}};
 
 static ak_store *write_store(int kind, int count)
@@ -437,8 +439,7 @@ static void test_verify(void **state)
         assert_ok(akin_cache_verify(&cache, context, told));
         assert_int_equal(cache->entries[0].broken, 0);
         assert_int_equal(cache->entries[1].broken, 1);
-        assert_non_null(
-            strstr(cache->entries[1].problem, round ? "" : "its checksum is wrong"));
+        assert_non_null(strstr(cache->entries[1].problem, round ? "" : "its checksum is wrong"));
         akin_cache_free(cache);
         assert_int_equal(truncate(path, info.st_size - 2), 0); /* and cut short */
     }

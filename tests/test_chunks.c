@@ -105,7 +105,7 @@ static akin_status own_forward(const void *self, const akin_pass *pass, const vo
 {
     const own *o = self;
     const float *weight = akin_parameters_get(o->parameters, o->weight)->value;
-    *record = ak_arena_new(pass->arena, char, y.rows * HUNGER);
+    *record = ak_arena_new(pass->arena, char, y.rows *HUNGER);
     if (!*record)
         return ak_fail_memory(error);
     if (ak_arena_used(pass->arena) > own_most)
@@ -268,14 +268,16 @@ static const char *const recipes[] = {
     DATA "encoders: {t: {type: two_towers, query: " TINY "}, document: {type: transformer, path: "
          "tiny}}}\nhead: {type: empty}\n" OPTIMIZER TRAIN(""),
     /* other steps */
-    DATA "encoders: {t: " TINY "}}\nhead: {type: empty}\nloss: {type: xbm, loss: "
-         "{type: multiple_negatives_ranking}, start_iteration: 0, buffer_size: 20}\n" OPTIMIZER
-         TRAIN(""),
-    DATA "encoders: {t: " TINY "}}\nhead: {type: empty}\n" OPTIMIZER
-         TRAIN(", accumulate: 2, hard_negatives: {k: 2, margin: 0}"),
+    DATA
+    "encoders: {t: " TINY "}}\nhead: {type: empty}\nloss: {type: xbm, loss: "
+    "{type: multiple_negatives_ranking}, start_iteration: 0, buffer_size: 20}\n" OPTIMIZER TRAIN(
+        ""),
+    DATA "encoders: {t: " TINY "}}\nhead: {type: empty}\n" OPTIMIZER TRAIN(
+        ", accumulate: 2, hard_negatives: {k: 2, margin: 0}"),
     "data: {train: groups.jsonl, samples: groups}\n"
-    "encoders: {t: " TINY "}}\nhead: {type: empty}\nloss: {type: triplet, mining: semi_hard}\n"
-    OPTIMIZER TRAIN(", sampler: groups"),
+    "encoders: {t: " TINY
+    "}}\nhead: {type: empty}\nloss: {type: triplet, mining: semi_hard}\n" OPTIMIZER TRAIN(
+        ", sampler: groups"),
     "data: {train: pairs.jsonl, validation: pairs.jsonl, samples: pairs, streaming: true}\n"
     "encoders: {t: " TINY "}}\nhead: {type: empty}\n" OPTIMIZER TRAIN(""),
 };
@@ -363,8 +365,7 @@ static void test_mistakes(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         akin_model *model;
         akin_error error = {0};
-        assert_int_equal(run(&model, &wrong[i], 1, NULL, false, NULL, &error),
-                         AKIN_ERR_ARGUMENT);
+        assert_int_equal(run(&model, &wrong[i], 1, NULL, false, NULL, &error), AKIN_ERR_ARGUMENT);
         assert_says(&error, "chunk_size");
     }
 }
@@ -381,14 +382,14 @@ static void write_data(void)
     for (int i = 0; i < PAIRS; i++) {
         const char *kind = kinds[i % 4], *thing = things[i / 4];
         const char *more = i % 3 ? "" : " and the old tree of the new sea";
-        snprintf(pairs + strlen(pairs), 128, "{\"a\": \"%s %s\", \"b\": \"the %s is a %s%s\"}\n", kind,
-                 thing, thing, kind, more);
+        snprintf(pairs + strlen(pairs), 128, "{\"a\": \"%s %s\", \"b\": \"the %s is a %s%s\"}\n",
+                 kind, thing, thing, kind, more);
         snprintf(records + strlen(records), 160,
                  "{\"a\": {\"kind\": \"%c\", \"t\": \"%s %s%s\"}, "
                  "\"b\": {\"kind\": \"%c\", \"t\": \"%s of a %s\"}}\n",
                  "xyx"[i % 3], kind, thing, more, "xxy"[i % 3], thing, kind);
-        snprintf(groups + strlen(groups), 80, "{\"object\": \"a %s %s\", \"group\": \"%s\"}\n", kind,
-                 thing, thing);
+        snprintf(groups + strlen(groups), 80, "{\"object\": \"a %s %s\", \"group\": \"%s\"}\n",
+                 kind, thing, thing);
     }
     write_text(scratch_path("pairs.jsonl"), pairs);
     write_text(scratch_path("records.jsonl"), records);

@@ -248,7 +248,9 @@ static void test_bad_options(void **state)
         {{.run_depth = -1, .repeats = 1}, AKIN_EVALUATE_PAIRS, AKIN_ERR_ARGUMENT, "run_depth"},
         {{.repeats = 0}, AKIN_EVALUATE_PAIRS, AKIN_ERR_ARGUMENT, "repeats at least 1"},
         {{.repeats = 2}, AKIN_EVALUATE_PAIRS, AKIN_ERR_ARGUMENT, "give a sample_size"},
-        {{.repeats = 2, .sample_size = 1, .run = "r"}, AKIN_EVALUATE_PAIRS, AKIN_ERR_ARGUMENT,
+        {{.repeats = 2, .sample_size = 1, .run = "r"},
+         AKIN_EVALUATE_PAIRS,
+         AKIN_ERR_ARGUMENT,
          "no repeats"},
         {{.repeats = 1, .qrels = "/dev/null"}, AKIN_EVALUATE_PAIRS, AKIN_ERR_EXISTS, "/dev/null"},
         {{.repeats = 1, .run = "/nowhere/r"}, AKIN_EVALUATE_PAIRS, AKIN_ERR_IO, "/nowhere/r"},
@@ -293,7 +295,8 @@ static void test_nothing_relevant(void **state)
 
 /* ---- samples and passes ---- */
 
-/* Queries 0 .. 9 at angles of their own, candidates turned by more and more: half are found first. */
+/* Queries 0 .. 9 at angles of their own, candidates turned by more and more: half are found first.
+ */
 static akin_dataset *ten_pairs(void)
 {
     static char texts[20][48];
@@ -303,8 +306,8 @@ static akin_dataset *ten_pairs(void)
         double angle = 0.6 * i, turned = angle + 0.06 * i;
         snprintf(texts[2 * i], sizeof texts[0], "%.6f %.6f", cos(angle), sin(angle));
         snprintf(texts[2 * i + 1], sizeof texts[0], "%.6f %.6f", cos(turned), sin(turned));
-        pairs[i] = (akin_pair){akin_text(texts[2 * i]), akin_text(texts[2 * i + 1]),
-                               i % 2 ? 1 : 0.75f, 0};
+        pairs[i] =
+            (akin_pair){akin_text(texts[2 * i]), akin_text(texts[2 * i + 1]), i % 2 ? 1 : 0.75f, 0};
     }
     assert_ok(akin_dataset_from_pairs(&dataset, pairs, 10, told));
     return dataset;

@@ -334,7 +334,8 @@ static ak_features *collect(const akin_model *model, int64_t count, int64_t dist
     for (int64_t i = 0; i < count; i++) {
         akin_object object;
         assert_ok(number_object(&distinct, i, arena, &object, told));
-        assert_ok(ak_model_keys(model, AK_QUERY_TOWER, object, keys + i * model->encoder_count, told));
+        assert_ok(
+            ak_model_keys(model, AK_QUERY_TOWER, object, keys + i * model->encoder_count, told));
     }
     ak_arena_free(arena);
     assert_ok(ak_features_collect(&features, model, &contents, true, told));
@@ -350,7 +351,8 @@ static void assert_collected(akin_model *model, int64_t count, int64_t distinct,
     ak_features *features = collect(model, count, distinct, keys);
     assert_int_equal(features->encoded, encoded);
     assert_int_equal(numbers_encoded, encoded);
-    assert_ok(ak_features_embed(features, (ak_way){AK_QUERY_TOWER, false}, 0, ak_matrix(out, count, width), told));
+    assert_ok(ak_features_embed(features, (ak_way){AK_QUERY_TOWER, false}, 0,
+                                ak_matrix(out, count, width), told));
     for (int64_t i = 0; i < count; i++) {
         assert_true(out[i * width] == (float)(i % distinct));
         if (width == 5)

@@ -16,8 +16,7 @@ static akin_arena *arena;
 
 static int set_up(void **state)
 {
-    if (scratch_make(state) || ak_arena_create(&arena, NULL) ||
-        akin_context_create(&context, NULL))
+    if (scratch_make(state) || ak_arena_create(&arena, NULL) || akin_context_create(&context, NULL))
         return -1;
     return akin_context_set_cache(context, NULL, NULL) ||
                    akin_register_encoder(context, &numbers_class, NULL)
@@ -159,9 +158,8 @@ static void test_sequential_is_its_layers(void **state)
 static void test_layers_drop_by_themselves(void **state)
 {
     (void)state;
-    akin_head *head = make("sequential",
-                           "{layers: [{type: empty, dropout: 0.5}, {type: empty, dropout: 0.5}]}",
-                           50);
+    akin_head *head = make(
+        "sequential", "{layers: [{type: empty, dropout: 0.5}, {type: empty, dropout: 0.5}]}", 50);
     akin_matrix x = ak_matrix_new(arena, 200, 50);
     for (int64_t i = 0; i < 200 * 50; i++)
         x.data[i] = 1;
@@ -202,8 +200,7 @@ static void test_queries_alone_are_adapted(void **state)
         assert_same(ak_matrix_rows(dx, 0, queries),
                     backward(part, &own, part_record, ak_matrix_rows(x, 0, queries),
                              ak_matrix_rows(dy, 0, queries)));
-        assert_same(ak_matrix_rows(dx, queries, documents),
-                    ak_matrix_rows(dy, queries, documents));
+        assert_same(ak_matrix_rows(dx, queries, documents), ak_matrix_rows(dy, queries, documents));
         assert_same_grads(part, whole, "head");
     }
     akin_head_free(part);
@@ -304,7 +301,8 @@ static void test_sides_of_a_model(void **state)
 
     model = model_of("gated", NULL, 2);
     assert_true(!akin_model_has_sides(model));
-    assert_true(ak_hash_equal(space_of(model, AKIN_SPACE_QUERY), space_of(model, AKIN_SPACE_MODEL)));
+    assert_true(
+        ak_hash_equal(space_of(model, AKIN_SPACE_QUERY), space_of(model, AKIN_SPACE_MODEL)));
     assert_true(
         ak_hash_equal(space_of(model, AKIN_SPACE_DOCUMENT), space_of(model, AKIN_SPACE_MODEL)));
     akin_model_free(model);
@@ -324,15 +322,15 @@ static void test_evaluation_knows_sides(void **state)
     akin_evaluator_options options = akin_evaluator_defaults();
     options.metrics = (akin_metric_list){names, 2};
     assert_int_equal(akin_dataset_from_pairs(&set, pairs, 3, &error), AKIN_OK);
-    assert_int_equal(
-        akin_evaluate(&e, model, NULL, AKIN_EVALUATE_PAIRS, set, &options, &error), AKIN_OK);
+    assert_int_equal(akin_evaluate(&e, model, NULL, AKIN_EVALUATE_PAIRS, set, &options, &error),
+                     AKIN_OK);
     assert_true(e->rows[0].value == 1 && e->rows[0].base == 0);
     assert_true(e->rows[1].value == 1 && e->rows[1].base == .5);
     akin_evaluation_free(e);
     names[0] = "average_precision";
     options.metrics.count = 1;
-    assert_int_equal(
-        akin_evaluate(&e, model, NULL, AKIN_EVALUATE_SCORED, set, &options, &error), AKIN_OK);
+    assert_int_equal(akin_evaluate(&e, model, NULL, AKIN_EVALUATE_SCORED, set, &options, &error),
+                     AKIN_OK);
     assert_true(e->rows[0].value == 1 && e->rows[0].base < .9);
     akin_evaluation_free(e);
     akin_dataset_free(set);

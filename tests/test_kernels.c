@@ -259,7 +259,8 @@ static void check_attention_backward(int64_t tokens, int64_t dim, int kinds)
 static void test_attention_backward(void **state)
 {
     (void)state;
-    static const int64_t lengths[] = {1, 2, 13, 14, 15, 31, 32, 33, 65, 140}, dims[] = {1, 20, 32, 64};
+    static const int64_t lengths[] = {1, 2, 13, 14, 15, 31, 32, 33, 65, 140},
+                         dims[] = {1, 20, 32, 64};
     for (int kinds = 0; kinds < 4; kinds++)
         for (int l = 0; l < 10; l++)
             for (int d = 0; d < 4; d++)
@@ -430,10 +431,10 @@ int main(void)
         cmocka_unit_test(test_gemm_bits),   cmocka_unit_test(test_portable_tiles),
         cmocka_unit_test(test_packed),      cmocka_unit_test(test_packed_without_memory),
         cmocka_unit_test(test_attention),   cmocka_unit_test(test_attention_backward),
-        cmocka_unit_test(test_layer_norm),
-        cmocka_unit_test(test_softmax),     cmocka_unit_test(test_reductions),
-        cmocka_unit_test(test_exp),         cmocka_unit_test(test_activations),
-        cmocka_unit_test(test_bf16),        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_layer_norm),  cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_reductions),  cmocka_unit_test(test_exp),
+        cmocka_unit_test(test_activations), cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,8 @@ static void random_units(float *x, int64_t rows, uint64_t stream)
     ak_unit_rows(x, rows, WIDTH, WIDTH, x);
 }
 
-/* Pairs over few objects, so that equal contents, several positives and negatives by score occur. */
+/* Pairs over few objects, so that equal contents, several positives and negatives by score occur.
+ */
 static void open_scene(scene *s, akin_sample_kind kind, bool subgroups, int objects)
 {
     static char text[MANY * 2][16];
@@ -252,8 +253,8 @@ static akin_model *numbers_model(void)
     return model;
 }
 
-/* Directions on a circle. The nearest b of another pair is the hard negative, unless it is as near to
-   a as its own b. */
+/* Directions on a circle. The nearest b of another pair is the hard negative, unless it is as near
+   to a as its own b. */
 static void test_file(void **state)
 {
     (void)state;
@@ -346,7 +347,8 @@ static double cosine_of(const float *x, int64_t i, int64_t j)
     return 20 * dot / sqrt(a * b);
 }
 
-/* The formula: b's of all pairs for the a's that are not repeated, and only those a's for the b's. */
+/* The formula: b's of all pairs for the a's that are not repeated, and only those a's for the b's.
+ */
 static double plain_loss(const float *x, bool symmetric)
 {
     double sum = 0;
@@ -378,8 +380,12 @@ static void test_repeated_anchors(void **state)
         content[ASKED + i] = i / 2;
         memcpy(x + (ASKED + i) * WIDTH, x + i / 2 * WIDTH, WIDTH * sizeof *x);
     }
-    akin_labels labels = {.size = sizeof labels, .kind = AKIN_PAIRS, .count = ASKED + EXTRA,
-                          .content = content, .score = score, .repeated = EXTRA};
+    akin_labels labels = {.size = sizeof labels,
+                          .kind = AKIN_PAIRS,
+                          .count = ASKED + EXTRA,
+                          .content = content,
+                          .score = score,
+                          .repeated = EXTRA};
     assert_ok(ak_arena_create(&arena, told));
     akin_pass pass = {.size = sizeof pass, .arena = arena, .training = true};
     for (int symmetric = 0; symmetric < 2; symmetric++) {
@@ -562,10 +568,15 @@ static akin_status fit_groups(const char *hard, int64_t stop_at, bool resume, fl
                               akin_error *error)
 {
     char data[300], every[100];
-    const char *sets[] = {"encoders.n={type: numbers, dim: 3}", "data.samples=groups", data,
-                          "train.batch_size=16", "train.epochs=4", every,
+    const char *sets[] = {"encoders.n={type: numbers, dim: 3}",
+                          "data.samples=groups",
+                          data,
+                          "train.batch_size=16",
+                          "train.epochs=4",
+                          every,
                           "train.sampler={type: groups, samples_per_group: 4}",
-                          "train.early_stopping=false", "data.validation=0.2"};
+                          "train.early_stopping=false",
+                          "data.validation=0.2"};
     akin_recipe *recipe;
     akin_loader *train, *validation;
     akin_model *model = NULL;

@@ -40,8 +40,8 @@ static void test_samples(void **state)
 {
     (void)state;
     akin_dataset *sets[3], *mixed;
-    sets[0] = open_text("a.jsonl",
-                        "{\"a\": \"q1\", \"b\": \"r1\"}\n{\"a\": \"q2\", \"b\": \"r2\"}\n", AKIN_PAIRS);
+    sets[0] = open_text(
+        "a.jsonl", "{\"a\": \"q1\", \"b\": \"r1\"}\n{\"a\": \"q2\", \"b\": \"r2\"}\n", AKIN_PAIRS);
     sets[1] = open_text("b.csv", "a,b,score\nq1,r3,0.25\n", AKIN_PAIRS);
     sets[2] = open_text("c.tsv", "a\tb\nq1\tr4\n", AKIN_PAIRS);
     const akin_dataset *const all[] = {sets[0], sets[1], sets[2]};
@@ -73,8 +73,9 @@ static void test_samples(void **state)
 static void test_labels(void **state)
 {
     (void)state;
-    akin_dataset *one = open_text("a.jsonl", "{\"object\": \"x\", \"group\": 1}\n"
-                                             "{\"object\": \"y\", \"group\": \"cat\"}\n",
+    akin_dataset *one = open_text("a.jsonl",
+                                  "{\"object\": \"x\", \"group\": 1}\n"
+                                  "{\"object\": \"y\", \"group\": \"cat\"}\n",
                                   AKIN_GROUPS);
     akin_dataset *two = open_text("b.csv", "object,group\nz,cat\nw,1\nv,dog\n", AKIN_GROUPS);
     const akin_dataset *const sets[] = {one, two};
@@ -98,8 +99,9 @@ static void test_errors(void **state)
 {
     (void)state;
     akin_dataset *one = open_text("a.jsonl", "{\"a\": \"1\", \"b\": \"2\"}\n", AKIN_PAIRS);
-    akin_dataset *two = open_text("b.jsonl", "{\"a\": \"1\", \"b\": \"2\"}\n"
-                                             "\n{\"a\": \"1\", \"b\": \"2\", \"subgroup\": 4}\n",
+    akin_dataset *two = open_text("b.jsonl",
+                                  "{\"a\": \"1\", \"b\": \"2\"}\n"
+                                  "\n{\"a\": \"1\", \"b\": \"2\", \"subgroup\": 4}\n",
                                   AKIN_PAIRS);
     akin_dataset *groups = open_text("g.csv", "object,group\nz,cat\n", AKIN_GROUPS), *mixed;
     const akin_dataset *sets[] = {one, two, NULL};
@@ -254,13 +256,13 @@ static void test_recipe(void **state)
     akin_loader *train, *validation;
     write_text("one.jsonl", "{\"q\": \"1\", \"r\": \"1\"}\n{\"q\": \"2\", \"r\": \"2\"}\n");
     write_text("two.csv", "a,b\n3,3\n4,4\n5,5\n6,6\n");
-    const char *path = write_text("r.yaml",
-                                  "data:\n"
-                                  "  train:\n"
-                                  "    - {path: one.jsonl, weight: 2, fields: {a: q, b: r}}\n"
-                                  "    - two.csv\n"
-                                  "  validation: false\n"
-                                  "encoders: {n: {type: numbers}}\n");
+    const char *path =
+        write_text("r.yaml", "data:\n"
+                             "  train:\n"
+                             "    - {path: one.jsonl, weight: 2, fields: {a: q, b: r}}\n"
+                             "    - two.csv\n"
+                             "  validation: false\n"
+                             "encoders: {n: {type: numbers}}\n");
     assert_ok(akin_context_create(&context, told));
     assert_ok(akin_register_encoder(context, &numbers_class, told));
     assert_ok(akin_recipe_open(&recipe, context, path, NULL, 0, told));

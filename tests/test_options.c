@@ -245,8 +245,10 @@ static void what_is_written_is_read_back(void **state)
     (void)state;
     settings s, back;
     akin_error e = {0};
-    parse(&s, "{any: -9223372036854775808, lr: 0.1, path: null, miner: all, sizes: [3, 2], "
-              "weights: [0.5, 2]}", &e);
+    parse(&s,
+          "{any: -9223372036854775808, lr: 0.1, path: null, miner: all, sizes: [3, 2], "
+          "weights: [0.5, 2]}",
+          &e);
     ak_value *map = ak_value_new_map(arena);
     assert_int_equal(ak_options_write(rows, &s, map, arena, NULL), AKIN_OK);
     char *json = ak_json_write(map, 0);

@@ -83,14 +83,12 @@ static const struct {
     {GOOD "optimizer:\n  groups: 3\n", 4, AKIN_ERR_ARGUMENT, "expected a list of maps"},
     {GOOD "optimizer:\n  groups:\n    - {mach: x}\n", 5, AKIN_ERR_ARGUMENT,
      "did you mean \"match\""},
-    {GOOD "optimizer:\n  groups:\n    - {lr_factor: 1}\n", 5, AKIN_ERR_ARGUMENT,
-     "needs \"match\""},
+    {GOOD "optimizer:\n  groups:\n    - {lr_factor: 1}\n", 5, AKIN_ERR_ARGUMENT, "needs \"match\""},
     {GOOD "optimizer:\n  groups:\n    - {match: x, lr_factor: -1}\n", 5, AKIN_ERR_ARGUMENT,
      "lr_factor"},
     {GOOD "train:\n  accumulate: 0\n", 4, AKIN_ERR_ARGUMENT, "accumulate"},
     {GOOD "train:\n  average: 1\n", 4, AKIN_ERR_ARGUMENT, "average"},
-    {GOOD "train:\n  checkpoint: {second: 1}\n", 4, AKIN_ERR_ARGUMENT,
-     "did you mean \"seconds\""},
+    {GOOD "train:\n  checkpoint: {second: 1}\n", 4, AKIN_ERR_ARGUMENT, "did you mean \"seconds\""},
     {GOOD "train:\n  epoch: 1\n", 4, AKIN_ERR_ARGUMENT, "did you mean \"epochs\""},
     {GOOD "optimizer:\n  learning_rate: 1\n", 4, AKIN_ERR_ARGUMENT, "learning_rate"},
     {GOOD "head:\n  type: skip_conection\n", 4, AKIN_ERR_ARGUMENT,
@@ -370,8 +368,8 @@ static akin_status run_recipe(const char *text, bool resume, akin_error *error)
     trainer.resume = resume;
     trainer.summary = trainer.progress = false;
     assert_ok(akin_recipe_loaders(recipe, &train, &validation, told));
-    akin_status status = akin_fit(&model, context, &trainable, &trainer, train, validation, NULL,
-                                  error);
+    akin_status status =
+        akin_fit(&model, context, &trainable, &trainer, train, validation, NULL, error);
     if (model) { /* it says how it was made, with every default */
         ak_value *record;
         akin_arena *arena;
@@ -442,8 +440,8 @@ static void test_without_memory(void **state)
 {
     (void)state;
     write_text("r.yaml", GOOD "head: {dropout: 0.1}\nloss: {scale: 3}\nmetrics: [recall@5]\n"
-                            "optimizer: {groups: [{match: 'head/*', lr_factor: 2}]}\n"
-                            "train: {checkpoint: {keep: 2}, early_stopping: {patience: 4}}\n");
+                              "optimizer: {groups: [{match: 'head/*', lr_factor: 2}]}\n"
+                              "train: {checkpoint: {keep: 2}, early_stopping: {patience: 4}}\n");
     ak_memory_fail_at(0);
     assert_ok(open_again(told));
     int64_t count = ak_memory_fail_at(0);
@@ -463,8 +461,13 @@ static void test_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_mistakes), TEST(test_says_what_runs), TEST(test_sets),           TEST(test_json),
-        TEST(test_data),     TEST(test_trains),         TEST(test_resume_with_another_recipe),
+        TEST(test_mistakes),
+        TEST(test_says_what_runs),
+        TEST(test_sets),
+        TEST(test_json),
+        TEST(test_data),
+        TEST(test_trains),
+        TEST(test_resume_with_another_recipe),
         TEST(test_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

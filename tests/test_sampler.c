@@ -135,8 +135,8 @@ static void test_groups_exact(void **state)
     ak_table *t = build(dataset);
     akin_loader *loader;
     static epoch e, before;
-    assert_ok(make_loader(&loader, dataset, t, "{type: groups, groups_per_batch: 9}", 7, false,
-                          told));
+    assert_ok(
+        make_loader(&loader, dataset, t, "{type: groups, groups_per_batch: 9}", 7, false, told));
     assert_int_equal(ak_loader_batches(loader), 20); /* 180 hands of 4, 9 a batch */
     for (int64_t number = 1; number < 30; number++) {
         before = e;
@@ -165,8 +165,8 @@ static void test_groups_uneven(void **state)
     akin_loader *loader;
     static epoch e;
     assert_int_equal(ak_table_lonely_groups(t), 1);
-    assert_ok(make_loader(&loader, dataset, t, "{type: groups, groups_per_batch: 4}", 7, false,
-                          told));
+    assert_ok(
+        make_loader(&loader, dataset, t, "{type: groups, groups_per_batch: 4}", 7, false, told));
     assert_int_equal(ak_loader_batches(loader), 6); /* 1+2+1+1+2+15+1+1 hands, 4 a batch */
     for (int64_t number = 0; number < 50; number++) {
         run_epoch(loader, number, 0, &e);
@@ -199,8 +199,8 @@ static void test_groups_mix(void **state)
     akin_loader *loader;
     static epoch e;
     int met[10][10] = {{0}};
-    assert_ok(make_loader(&loader, dataset, t, "{type: groups, groups_per_batch: 2}", 8, true,
-                          told));
+    assert_ok(
+        make_loader(&loader, dataset, t, "{type: groups, groups_per_batch: 2}", 8, true, told));
     for (int64_t number = 0; number < 200; number++) {
         run_epoch(loader, number, 0, &e);
         assert_int_equal(e.batches, 5);
@@ -221,8 +221,8 @@ static void test_groups_drop_last(void **state)
     ak_table *t = build(dataset);
     akin_loader *loader;
     static epoch e;
-    assert_ok(make_loader(&loader, dataset, t, "{type: groups, groups_per_batch: 3}", 8, true,
-                          told));
+    assert_ok(
+        make_loader(&loader, dataset, t, "{type: groups, groups_per_batch: 3}", 8, true, told));
     run_epoch(loader, 3, 0, &e);
     assert_int_equal(e.batches, 2);
     assert_int_equal(e.left_out, 4);
@@ -341,8 +341,8 @@ static void test_subgroups_together(void **state)
     ak_table *t = build(dataset);
     akin_loader *loader;
     static epoch e;
-    assert_ok(make_loader(&loader, dataset, t, "{type: subgroups, keep: together}", 60, false,
-                          told));
+    assert_ok(
+        make_loader(&loader, dataset, t, "{type: subgroups, keep: together}", 60, false, told));
     for (int64_t number = 0; number < 20; number++) {
         run_epoch(loader, number, 0, &e);
         check_each_once(&e, t);
@@ -360,8 +360,8 @@ static void test_subgroups_together(void **state)
 
     dataset = make_pairs(100, 100, 50); /* larger than half a batch */
     t = build(dataset);
-    assert_ok(make_loader(&loader, dataset, t, "{type: subgroups, keep: together}", 40, true,
-                          told));
+    assert_ok(
+        make_loader(&loader, dataset, t, "{type: subgroups, keep: together}", 40, true, told));
     run_epoch(loader, 1, 0, &e);
     assert_int_equal(e.batches, 2);
     assert_int_equal(e.left_out, 20);
@@ -437,8 +437,8 @@ static void test_lengths_apart(void **state)
     akin_loader *loader;
     static epoch e;
     bool others = false;
-    assert_ok(make_loader(&loader, dataset, t, "{type: length_buckets, window: 0}", 25, false,
-                          told));
+    assert_ok(
+        make_loader(&loader, dataset, t, "{type: length_buckets, window: 0}", 25, false, told));
     for (int64_t number = 0; number < 5; number++) {
         int64_t rest = e.sample[650], low, high;
         run_epoch(loader, number, 0, &e);
@@ -613,8 +613,8 @@ static void test_bad(void **state)
         akin_loader *loader;
         akin_error error = {0};
         ak_table *t = build(sets[bad[i].set]);
-        akin_status status = make_loader(&loader, sets[bad[i].set], t, bad[i].sampler, 8,
-                                         bad[i].drop_last, &error);
+        akin_status status =
+            make_loader(&loader, sets[bad[i].set], t, bad[i].sampler, 8, bad[i].drop_last, &error);
         if (status != bad[i].status || !strstr(error.message, bad[i].message))
             fail_msg("%s: %d \"%s\"", bad[i].sampler, (int)status, error.message);
         akin_loader_free(loader);
@@ -662,8 +662,8 @@ static void test_near_groups(void **state)
     }
     akin_dataset *dataset = make_groups(sizes, GROUPS);
     ak_table *t = build(dataset);
-    assert_ok(make_loader(&loader, dataset, t, "{type: groups, samples_per_group: 4}", 32, false,
-                          told));
+    assert_ok(
+        make_loader(&loader, dataset, t, "{type: groups, samples_per_group: 4}", 32, false, told));
     run_epoch(loader, 1, 0, &far);
     assert_ok(ak_loader_set_near(loader, near, 1, told));
     run_epoch(loader, 1, 0, &e);

@@ -37,10 +37,9 @@ static void write_pairs(const char *path)
     char text[PAIRS * 80] = "";
     size_t used = 0;
     for (int i = 0; i < PAIRS; i++)
-        used += (size_t)snprintf(text + used, sizeof text - used,
-                                 "{\"a\": \"the %s %s\", \"b\": \"%s%s of a %s\"}\n", kinds[i % 4],
-                                 things[i / 4], i == 3 ? "the red cat " : "", things[i / 4],
-                                 kinds[i % 4]);
+        used += (size_t)snprintf(
+            text + used, sizeof text - used, "{\"a\": \"the %s %s\", \"b\": \"%s%s of a %s\"}\n",
+            kinds[i % 4], things[i / 4], i == 3 ? "the red cat " : "", things[i / 4], kinds[i % 4]);
     write_text(path, text);
 }
 
@@ -168,8 +167,8 @@ static void assert_same_vectors(const akin_model *a, const akin_model *b)
 /* ---- prompts ---- */
 
 #define NAMED(query, document, more)                                                               \
-    "{\"prompts\": {\"query\": \"" query "\", \"" document "\": \"passage \", \"corpus\": \"in \"" \
-    more "}"
+    "{\"prompts\": {\"query\": \"" query "\", \"" document                                         \
+    "\": \"passage \", \"corpus\": \"in \"" more "}"
 
 static void test_which_prompts(void **state)
 {
@@ -191,15 +190,16 @@ static void test_which_prompts(void **state)
         {"{\"prompts\": {\"query\": \"\", \"document\": \"\"}, \"default_prompt_name\": null}", "",
          "", NULL},
         {"{\"prompts\": {\"query\": \"query : \", \"new\": \"new \"}, "
-         "\"default_prompt_name\": \"new\"}", "", "query : ", ""},
+         "\"default_prompt_name\": \"new\"}",
+         "", "query : ", ""},
         {"{\"prompts\": {\"new\": \"new \"}, \"default_prompt_name\": \"new\"}", "", "new ", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         float x[TEXTS * MOST], y[TEXTS * MOST];
         char prompt[2][64];
         ak_remove_tree(scratch_path("which"));
-        tiny_model(scratch_path("which"), &(tiny_options){.seed = 1, .normalize = true,
-                                                          .prompts = rows[i].folder});
+        tiny_model(scratch_path("which"),
+                   &(tiny_options){.seed = 1, .normalize = true, .prompts = rows[i].folder});
         *last_note = 0;
         akin_model *model = transformer_of("which", rows[i].options);
         assert_int_equal(akin_model_has_sides(model), rows[i].document != NULL);
@@ -279,8 +279,8 @@ static void test_the_cache_keeps_sides_apart(void **state)
             akin_corpus *corpus;
             akin_model *model =
                 transformer_of("tiny", ", query_prompt: 'query : ', document_prompt: 'old '");
-            assert_ok(akin_corpus_open(&corpus, context, model, scratch_path("texts.txt"), NULL,
-                                       told));
+            assert_ok(
+                akin_corpus_open(&corpus, context, model, scratch_path("texts.txt"), NULL, told));
             assert_ok(akin_encode_corpus(model, space, corpus, take, x, told));
             encode(model, space, y);
             assert_memory_equal(x, y + TINY_HIDDEN, (TEXTS - 1) * TINY_HIDDEN * sizeof *x);
@@ -342,8 +342,8 @@ static void test_trained_prompts_are_saved(void **state)
     assert_ok(
         akin_model_load(&plain, context, scratch_path("tuned/encoders/text"), AKIN_F32, told));
     assert_same_vectors(again, plain);
-    assert_false(ak_hash_equal(space_of(again, AKIN_SPACE_QUERY),
-                               space_of(again, AKIN_SPACE_DOCUMENT)));
+    assert_false(
+        ak_hash_equal(space_of(again, AKIN_SPACE_QUERY), space_of(again, AKIN_SPACE_DOCUMENT)));
     akin_model_free(plain);
     akin_model_free(again);
     akin_model_free(model);
@@ -356,12 +356,14 @@ static void test_one_prompt_is_saved(void **state)
     akin_model *model, *plain;
     akin_fit_summary summary;
     float x[TEXTS * MOST], y[TEXTS * MOST];
-    tiny_model(scratch_path("named"), &(tiny_options){.seed = 1, .normalize = true,
-                                                      .prompts = NAMED("a ", "passage", "") "}"});
-    assert_ok(train(&model,
-                    write_recipe("{type: transformer, path: named, prompt: 'new ', trainable: true}",
-                                 "empty", ""),
-                    (plan){0}, &summary, told));
+    tiny_model(
+        scratch_path("named"),
+        &(tiny_options){.seed = 1, .normalize = true, .prompts = NAMED("a ", "passage", "") "}"});
+    assert_ok(
+        train(&model,
+              write_recipe("{type: transformer, path: named, prompt: 'new ', trainable: true}",
+                           "empty", ""),
+              (plan){0}, &summary, told));
     assert_ok(akin_model_save(model, scratch_path("one"), true, told));
     assert_ok(akin_model_load(&plain, context, scratch_path("one/encoders/text"), AKIN_F32, told));
     assert_false(akin_model_has_sides(plain));
@@ -409,10 +411,13 @@ static void test_samples_without_sides(void **state)
     const akin_group members[] = {{akin_text("red"), 1}, {akin_text("blue"), 1}};
     const akin_pair few[] = {{akin_text("red"), akin_text("blue"), 1, 0}};
     write_text(scratch_path("groups.jsonl"), "{\"object\": \"red\", \"group\": 1}\n");
-    write_text(scratch_path("groups.yaml"),
-               "data: {train: groups.jsonl, samples: groups, validation: false}\nencoders: {text: " SIDES "}}\n");
+    write_text(
+        scratch_path("groups.yaml"),
+        "data: {train: groups.jsonl, samples: groups, validation: false}\nencoders: {text: " SIDES
+        "}}\n");
     akin_status status = train(&model, scratch_path("groups.yaml"), (plan){0}, NULL, &error);
-    assert_says(&error, "the encoder \"text\" has a query and a document side and learns from pairs");
+    assert_says(&error,
+                "the encoder \"text\" has a query and a document side and learns from pairs");
     assert_int_equal(status, AKIN_ERR_MISMATCH);
     assert_int_equal(train(&model,
                            write_recipe(SIDES "}", "linear", ", metrics_distinguish: false"),
@@ -422,14 +427,14 @@ static void test_samples_without_sides(void **state)
     model = transformer_of("tiny", ", query_prompt: 'query : '");
     assert_ok(akin_dataset_from_groups(&groups, members, 2, told));
     assert_ok(akin_dataset_from_pairs(&pairs, few, 1, told));
-    assert_int_equal(akin_evaluate(&evaluation, model, NULL, AKIN_EVALUATE_GROUPS, groups, NULL,
-                                   &error),
-                     AKIN_ERR_MISMATCH);
+    assert_int_equal(
+        akin_evaluate(&evaluation, model, NULL, AKIN_EVALUATE_GROUPS, groups, NULL, &error),
+        AKIN_ERR_MISMATCH);
     assert_says(&error, "objects of groups are neither");
     options.distinguish = false;
-    assert_int_equal(akin_evaluate(&evaluation, model, NULL, AKIN_EVALUATE_PAIRS, pairs, &options,
-                                   &error),
-                     AKIN_ERR_MISMATCH);
+    assert_int_equal(
+        akin_evaluate(&evaluation, model, NULL, AKIN_EVALUATE_PAIRS, pairs, &options, &error),
+        AKIN_ERR_MISMATCH);
     assert_says(&error, "without distinguish every object is both");
     akin_dataset_free(groups);
     akin_dataset_free(pairs);
@@ -482,9 +487,10 @@ static void check_evaluation(const akin_model *model)
     akin_evaluation *evaluation;
     akin_evaluator_options options = akin_evaluator_defaults();
     options.metrics = (akin_metric_list){(const char *const[]){"reciprocal_rank"}, 1};
-    assert_ok(akin_dataset_open(&dataset, context, scratch_path("pairs.jsonl"), AKIN_PAIRS, NULL,
-                                told));
-    assert_ok(akin_evaluate(&evaluation, model, NULL, AKIN_EVALUATE_PAIRS, dataset, &options, told));
+    assert_ok(
+        akin_dataset_open(&dataset, context, scratch_path("pairs.jsonl"), AKIN_PAIRS, NULL, told));
+    assert_ok(
+        akin_evaluate(&evaluation, model, NULL, AKIN_EVALUATE_PAIRS, dataset, &options, told));
     double expected = reciprocal_rank(model, dataset);
     if (fabs(evaluation->rows[0].value - expected) > 1e-6)
         fail_msg("reciprocal rank %g, by hand %g", evaluation->rows[0].value, expected);
@@ -495,7 +501,8 @@ static void check_evaluation(const akin_model *model)
 static void test_evaluation(void **state)
 {
     (void)state;
-    akin_model *model = transformer_of("tiny", ", query_prompt: 'query : ', document_prompt: 'old '");
+    akin_model *model =
+        transformer_of("tiny", ", query_prompt: 'query : ', document_prompt: 'old '");
     check_evaluation(model);
     akin_model_free(model);
 }
@@ -513,7 +520,7 @@ static void test_towers_are_their_encoders(void **state)
     char options[1200];
     float x[TEXTS * MOST], y[TEXTS * MOST];
     akin_model *model, *again, *query = transformer_of("tiny", ""),
-                              *document = transformer_of("other", "");
+                               *document = transformer_of("other", "");
     snprintf(options, sizeof options,
              "{query: {type: transformer, path: '%s'}, document: {type: transformer, path: '%s'}}",
              scratch_path("tiny"), scratch_path("other"));
@@ -525,7 +532,8 @@ static void test_towers_are_their_encoders(void **state)
     encode(model, AKIN_SPACE_DOCUMENT, x);
     encode(document, AKIN_SPACE_MODEL, y);
     assert_memory_equal(x, y, TEXTS * TINY_HIDDEN * sizeof *x);
-    assert_true(ak_hash_equal(space_of(model, AKIN_SPACE_QUERY), space_of(query, AKIN_SPACE_MODEL)));
+    assert_true(
+        ak_hash_equal(space_of(model, AKIN_SPACE_QUERY), space_of(query, AKIN_SPACE_MODEL)));
     assert_true(
         ak_hash_equal(space_of(model, AKIN_SPACE_DOCUMENT), space_of(document, AKIN_SPACE_MODEL)));
     assert_ok(akin_model_save(model, scratch_path("towers"), true, told));
@@ -562,8 +570,8 @@ static void test_queries_alone_are_trained(void **state)
     assert_true(summary.encoded > 0); /* documents, once */
     assert_ok(akin_model_save(model, scratch_path("towers"), true, told));
     assert_ok(akin_model_load(&again, context, scratch_path("towers"), AKIN_AS_SAVED, told));
-    assert_true(ak_hash_equal(space_of(again, AKIN_SPACE_DOCUMENT),
-                              space_of(documents, AKIN_SPACE_MODEL)));
+    assert_true(
+        ak_hash_equal(space_of(again, AKIN_SPACE_DOCUMENT), space_of(documents, AKIN_SPACE_MODEL)));
     assert_true(same_space(model, again, AKIN_SPACE_QUERY));
     check_evaluation(again);
     akin_model_free(documents);
@@ -575,8 +583,9 @@ static void test_towers_resumed(void **state)
 {
     (void)state;
     check_resumed(TOWERS(TRAINED, TRAINED), "empty");
-    check_resumed(TOWERS(WORDS, TRAINED), "{type: two_towers, query: {type: linear, output_dim: 7}, "
-                                          "document: {type: linear, output_dim: 7}}");
+    check_resumed(TOWERS(WORDS, TRAINED),
+                  "{type: two_towers, query: {type: linear, output_dim: 7}, "
+                  "document: {type: linear, output_dim: 7}}");
 }
 
 /* A side of the head has a fingerprint of its own. */
@@ -636,7 +645,8 @@ static double ring(const char *encoder, const char *a, const char *b)
 static void test_only_two_towers_solve_it(void **state)
 {
     (void)state;
-    const char *two = TOWERS("{type: ngrams, field: q, dim: 12}", "{type: ngrams, field: d, dim: 12}");
+    const char *two =
+        TOWERS("{type: ngrams, field: q, dim: 12}", "{type: ngrams, field: d, dim: 12}");
     double both = ring(two, "{\"a\": {\"q\": \"w%d\"}, ", "\"b\": {\"d\": \"w%d\"}}\n");
     double one = ring("{type: ngrams, dim: 12}", "{\"a\": \"w%d\", ", "\"b\": \"w%d\"}\n");
     if (both < .99 || one > .8)
@@ -774,8 +784,8 @@ static void test_bad_towers(void **state)
          "the head query_adapter cannot be inside another head", AKIN_ERR_ARGUMENT},
         {"vectors", "{dim: 4}", "two_towers", "{query: {type: switch, heads: {a: gated}}}",
          "\"query\" goes by tags", AKIN_ERR_ARGUMENT},
-        {"vectors", "{dim: 4}", "two_towers", "{answer: gated}", "\"answer\" is not known, there are query, document",
-         AKIN_ERR_ARGUMENT},
+        {"vectors", "{dim: 4}", "two_towers", "{answer: gated}",
+         "\"answer\" is not known, there are query, document", AKIN_ERR_ARGUMENT},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         akin_model *model;
@@ -811,7 +821,6 @@ static akin_status encode_both(void *user, akin_error *error)
     akin_model_free(model);
     return status;
 }
-
 
 static void test_every_allocation_may_fail(void **state)
 {

@@ -417,11 +417,15 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),           cmocka_unit_test(test_plain_folder),
-        cmocka_unit_test(test_unknown_tokens),    cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_vectors),
+        cmocka_unit_test(test_plain_folder),
+        cmocka_unit_test(test_unknown_tokens),
+        cmocka_unit_test(test_gradients),
         cmocka_unit_test(test_trained_and_saved),
-        cmocka_unit_test(test_saved_without_limits), cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_bad_tables),        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_saved_without_limits),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_bad_tables),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -137,9 +137,9 @@ static void test_the_tag_reaches_the_head(void **state)
             write_text(scratch_path("c.jsonl"),
                        "{\"kind\": \"new\", \"w\": [3, 4]}\n{\"kind\": \"old\", \"v\": [3, 4]}\n"
                        "{\"kind\": \"new\", \"w\": [3, 4]}\n");
-            assert_int_equal(akin_corpus_open(&corpus, context, again, scratch_path("c.jsonl"),
-                                              NULL, &error),
-                             AKIN_OK);
+            assert_int_equal(
+                akin_corpus_open(&corpus, context, again, scratch_path("c.jsonl"), NULL, &error),
+                AKIN_OK);
             if (akin_encode_corpus(again, AKIN_SPACE_MODEL, corpus, take, y, &error))
                 fail_msg("%s", error.message);
             const float expected[] = {6, 8, 4, 3, 6, 8};
@@ -162,8 +162,8 @@ static void test_switches_inside(void **state)
     assert_int_equal(akin_model_encode(model, &new_record, 1, y, &error), AKIN_OK);
     assert_true(y[0] > 4);
     akin_model_free(model);
-    model = must_make("query_adapter",
-                      "{head: {type: switch, heads: {old: normalize, new: empty}}}");
+    model =
+        must_make("query_adapter", "{head: {type: switch, heads: {old: normalize, new: empty}}}");
     assert_int_equal(akin_model_encode_in(model, AKIN_SPACE_QUERY, &new_record, 1, y, &error), 0);
     assert_true(y[0] == 5);
     akin_model_free(model);
@@ -183,9 +183,8 @@ static void test_bad_switches(void **state)
          "\"a/b\" is no name", AKIN_ERR_ARGUMENT},
         {"switch", "{by: k, encoders: {a: {type: vector}}}", NULL, NULL, "did you mean \"vectors\"",
          AKIN_ERR_ARGUMENT},
-        {"switch",
-         "{by: k, encoders: {a: {type: vectors, dim: 2}, b: {type: vectors, dim: 3}}}", NULL, NULL,
-         "\"a\" gives 2 numbers and \"b\" 3, must be equal", AKIN_ERR_ARGUMENT},
+        {"switch", "{by: k, encoders: {a: {type: vectors, dim: 2}, b: {type: vectors, dim: 3}}}",
+         NULL, NULL, "\"a\" gives 2 numbers and \"b\" 3, must be equal", AKIN_ERR_ARGUMENT},
         {"switch", "{by: k, encoders: {a: " CHOOSER "}}", NULL, NULL, "does not say its \"type\"",
          AKIN_ERR_ARGUMENT},
         {"switch", CHOOSER, "switch", "{heads: [gated]}", "\"heads\" must be a map",
@@ -193,7 +192,8 @@ static void test_bad_switches(void **state)
         {"switch", CHOOSER, "switch", "{heads: {old: gated, new: {type: linear, output_dim: 3}}}",
          "\"old\" makes 2 numbers and \"new\" 3", AKIN_ERR_ARGUMENT},
         {"switch", CHOOSER, "switch", "{heads: {old: gated, now: gated}}",
-         "the head switch knows a tag \"now\" that the encoder \"x\" never gives", AKIN_ERR_MISMATCH},
+         "the head switch knows a tag \"now\" that the encoder \"x\" never gives",
+         AKIN_ERR_MISMATCH},
         {"switch", CHOOSER, "switch", "{heads: {old: gated}}",
          "the encoder \"x\" gives the tag \"new\", which the head switch does not know",
          AKIN_ERR_MISMATCH},
@@ -283,12 +283,16 @@ static void test_heads_by_tag_learn(void **state)
 {
     (void)state;
     for (int cache = 0; cache < 2; cache++) {
-        const char *sets[] = {write_pairs(), "data.validation=0.3",
-                              "encoders.x.type=switch", "encoders.x.by=kind",
+        const char *sets[] = {write_pairs(),
+                              "data.validation=0.3",
+                              "encoders.x.type=switch",
+                              "encoders.x.by=kind",
                               "encoders.x.encoders={old: {type: vectors, field: v, dim: 2}, "
                               "new: {type: vectors, field: w, dim: 2}}",
                               "head={type: switch, heads: {old: empty, new: linear}}",
-                              "optimizer.lr=0.05", "train.epochs=30", "train.batch_size=16",
+                              "optimizer.lr=0.05",
+                              "train.epochs=30",
+                              "train.batch_size=16",
                               cache ? "cache=true" : "cache=false"};
         akin_model *model;
         akin_fit_summary summary;
@@ -329,11 +333,16 @@ static void fit_twice(akin_model **before, akin_model **after, const char **sets
 static void test_one_of_a_switch_is_trained(void **state)
 {
     (void)state;
-    const char *sets[] = {write_pairs(), "data.validation=false", "encoders.x.type=switch",
+    const char *sets[] = {write_pairs(),
+                          "data.validation=false",
+                          "encoders.x.type=switch",
                           "encoders.x.by=kind",
                           "encoders.x.encoders={old: {type: vectors, field: v, dim: 2}, "
                           "new: {type: ngrams, field: t, dim: 2}}",
-                          "head.type=empty", "train.epochs=2", "train.batch_size=16", NULL};
+                          "head.type=empty",
+                          "train.epochs=2",
+                          "train.batch_size=16",
+                          NULL};
     akin_model *before, *after, *again;
     const akin_object word = akin_text("{\"kind\": \"new\", \"t\": \"word3\"}");
     fit_twice(&before, &after, sets, 9);
@@ -358,12 +367,18 @@ static void test_two_of_a_switch_are_trained(void **state)
     const akin_object new_word = akin_text("{\"kind\": \"new\", \"t\": \"word3\"}");
     const akin_object old_word = akin_text("{\"kind\": \"old\", \"t\": \"word3\"}");
     for (int i = 0; i < 2; i++) {
-        const char *sets[] = {write_pairs(), "data.validation=false", "encoders.x.type=switch",
-                              "encoders.x.by=kind",
-                              "encoders.x.encoders={old: {type: ngrams, field: t, dim: 4, seed: 1}, "
-                              "new: {type: ngrams, field: t, dim: 4, seed: 2}}",
-                              "head.type=empty", "train.epochs=2", "train.batch_size=16", groups[i],
-                              NULL};
+        const char *sets[] = {
+            write_pairs(),
+            "data.validation=false",
+            "encoders.x.type=switch",
+            "encoders.x.by=kind",
+            "encoders.x.encoders={old: {type: ngrams, field: t, dim: 4, seed: 1}, "
+            "new: {type: ngrams, field: t, dim: 4, seed: 2}}",
+            "head.type=empty",
+            "train.epochs=2",
+            "train.batch_size=16",
+            groups[i],
+            NULL};
         akin_model *before, *after;
         fit_twice(&before, &after, sets, 10);
         assert_true(change(before, after, new_word, 0, 4) > 1e-4f);
@@ -383,15 +398,20 @@ static void test_frozen_and_trainable_mixed(void **state)
         double u = ak_random_normal(1, 1, (uint64_t)i);
         used += (size_t)snprintf(text + used, 100,
                                  "{\"a\": {\"v\": [%.2f, 1], \"t\": \"ask%d\"}, \"b\": {\"v\": "
-                                 "[%.2f, 1], \"t\": \"tell%d\"}}\n", u, i, u, i);
+                                 "[%.2f, 1], \"t\": \"tell%d\"}}\n",
+                                 u, i, u, i);
     }
     write_text(scratch_path("mixed.jsonl"), text);
     ak_free(text);
     snprintf(data, sizeof data, "data.train=%s", scratch_path("mixed.jsonl"));
-    const char *sets[] = {data, "data.validation=false",
+    const char *sets[] = {data,
+                          "data.validation=false",
                           "encoders={frozen: {type: vectors, field: v, dim: 2}, "
                           "trained: {type: ngrams, field: t, dim: 8}}",
-                          "head.type=gated", "train.epochs=2", "train.batch_size=16", NULL};
+                          "head.type=gated",
+                          "train.epochs=2",
+                          "train.batch_size=16",
+                          NULL};
     akin_model *before, *after, *again;
     const akin_object object = akin_text("{\"v\": [3, 4], \"t\": \"ask7\"}");
     float x[10], y[10];

@@ -83,8 +83,7 @@ static void test_mixed_subgroups(void **state)
         akin_dataset *dataset = open_text("s.csv", texts[i], AKIN_PAIRS);
         akin_error error;
         ak_table *t;
-        assert_int_equal(ak_table_build(&t, dataset, NULL, NULL, NULL, &error),
-                         AKIN_ERR_FORMAT);
+        assert_int_equal(ak_table_build(&t, dataset, NULL, NULL, NULL, &error), AKIN_ERR_FORMAT);
         assert_null(t);
         assert_int_equal(error.line, 5);
         assert_non_null(strstr(error.message, i ? "s.csv:5: a subgroup" : "s.csv:5: no subgroup"));

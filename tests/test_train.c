@@ -349,11 +349,20 @@ static void test_a_shorter_trainer(void **state)
 static void test_bad_calls(void **state)
 {
     (void)state;
-    static const char *const told_of[] = {
-        "checkpoint", "monitor", "17 callbacks", "\"epochs\" is -4, must be between 1 and",
-        "\"max_steps\" is -1", "\"patience\" is -1", "\"min_delta\" is nan", "\"precision\" is 7",
-        "\"steps\" is -1", "\"validation_epochs\" is 1.5", "needs \"log_folder\"",
-        "must be a folder", "size is 0", "loader"};
+    static const char *const told_of[] = {"checkpoint",
+                                          "monitor",
+                                          "17 callbacks",
+                                          "\"epochs\" is -4, must be between 1 and",
+                                          "\"max_steps\" is -1",
+                                          "\"patience\" is -1",
+                                          "\"min_delta\" is nan",
+                                          "\"precision\" is 7",
+                                          "\"steps\" is -1",
+                                          "\"validation_epochs\" is 1.5",
+                                          "needs \"log_folder\"",
+                                          "must be a folder",
+                                          "size is 0",
+                                          "loader"};
     const int last = sizeof told_of / sizeof *told_of - 1;
     for (int i = 0; i <= last; i++) {
         plan p = {.lr = 0.1};
@@ -376,9 +385,9 @@ static void test_bad_calls(void **state)
         trainer.tensorboard = i == 10;
         trainer.size = i == 12 ? 0 : sizeof trainer;
         trainer.checkpoint = i == 11 ? "a/checkpoint-3.safetensors" : NULL;
-        akin_status status = i < last ? fit(&model, &p, &trainer, NULL, &error)
-                                   : akin_fit(&model, context, &nothing, &trainer, NULL, NULL,
-                                              NULL, &error);
+        akin_status status =
+            i < last ? fit(&model, &p, &trainer, NULL, &error)
+                     : akin_fit(&model, context, &nothing, &trainer, NULL, NULL, NULL, &error);
         if (status != AKIN_ERR_ARGUMENT || !strstr(error.message, told_of[i]) || model)
             fail_msg("call %d: %s: %s", i, akin_status_name(status), error.message);
     }

@@ -69,8 +69,7 @@ static akin_status failed(const ak_input *input, akin_error *error)
     return ak_fail_at(error, AKIN_ERR_FORMAT, input->name, 0, "bad gzip data: %s", text);
 }
 
-akin_status ak_input_read(ak_input *input, void *data, size_t size, size_t *got,
-                          akin_error *error)
+akin_status ak_input_read(ak_input *input, void *data, size_t size, size_t *got, akin_error *error)
 {
     int number, read = gzread(input->file, data, size < MOST ? (unsigned)size : MOST);
     *got = 0;

@@ -310,9 +310,8 @@ static akin_status default_classes(const ak_option_reader *reader, const akin_op
     for (const akin_option *row = rows; row && row->name; row++) {
         if (row->type != AKIN_OPTION_CLASSES || !row->default_text || ak_value_get(map, row->name))
             continue;
-        const ak_value name = {.kind = AK_STRING,
-                               .string = row->default_text,
-                               .size = strlen(row->default_text)};
+        const ak_value name = {
+            .kind = AK_STRING, .string = row->default_text, .size = strlen(row->default_text)};
         AK_TRY(ak_option_classes_read(reader, row, member(row, options), &name, error));
     }
     return AKIN_OK;

@@ -80,8 +80,8 @@ akin_status ak_option_classes_read(const ak_option_reader *reader, const akin_op
         return AKIN_OK;
     if (!one && v->kind != AK_LIST && v->kind != AK_MAP)
         return ak_fail_place(error, AKIN_ERR_ARGUMENT, reader->name, v->line, v->column,
-                             "\"%s\" is %s, must be a class, a list or a map of classes",
-                             row->name, ak_value_kind_name(v->kind));
+                             "\"%s\" is %s, must be a class, a list or a map of classes", row->name,
+                             ak_value_kind_name(v->kind));
     if (reader->depth == MAX_DEPTH)
         return fail(reader, v, AKIN_ERR_ARGUMENT, error,
                     "\"%s\": classes in classes, deeper than 8 levels", row->name);
@@ -94,8 +94,8 @@ akin_status ak_option_classes_read(const ak_option_reader *reader, const akin_op
         return ak_fail_memory(error);
     for (const ak_value *item = one ? v : v->first; item; item = one ? NULL : item->next, i++) {
         const char *key = v->kind == AK_MAP && !one ? item->key : NULL;
-        items[i] = (akin_class_given){
-            .name = key ? ak_arena_copy(reader->arena, key, strlen(key)) : NULL};
+        items[i] =
+            (akin_class_given){.name = key ? ak_arena_copy(reader->arena, key, strlen(key)) : NULL};
         if (key && !items[i].name)
             return ak_fail_memory(error);
         AK_TRY(read_one(reader, row, &items[i], item, error));

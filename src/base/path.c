@@ -66,7 +66,7 @@ char *ak_path_absolute(const char *path)
         for (path += 2; *path == '/'; path++)
             ;
     char *here = getcwd(NULL, 0); /* glibc: of the length it needs */
-    if (!here) /* the folder one stands in is gone: the name stays what it was */
+    if (!here)                    /* the folder one stands in is gone: the name stays what it was */
         return ak_strdup(path);
     char *whole = !*path || strcmp(path, ".") == 0 ? ak_strdup(here) : ak_path_join(here, path);
     free(here);

@@ -76,8 +76,7 @@ static akin_status build_header(ak_value **out, akin_arena *arena, const char *p
 }
 
 /* What stands before the data: length, JSON, spaces up to the alignment. Free *out. */
-static akin_status header_bytes(char **out, size_t *size, const ak_value *header,
-                                akin_error *error)
+static akin_status header_bytes(char **out, size_t *size, const ak_value *header, akin_error *error)
 {
     char *text = ak_json_write(header, 0);
     if (!text)
@@ -183,8 +182,8 @@ akin_status ak_safetensors_hash(ak_hash *out, const ak_tensor *tensors, int64_t 
     char *bytes = NULL;
     size_t size;
     AK_TRY(ak_arena_create(&arena, error));
-    akin_status status = build_header(&header, arena, "tensors", tensors, count, metadata, &size,
-                                      error);
+    akin_status status =
+        build_header(&header, arena, "tensors", tensors, count, metadata, &size, error);
     if (!status)
         status = header_bytes(&bytes, &size, header, error);
     if (!status)

@@ -109,12 +109,11 @@ akin_status ak_columns_open(ak_source *source, ak_split_function *split, akin_er
 
 static akin_status wrong_count(ak_source *source, int64_t index, int64_t count, akin_error *error)
 {
-    return ak_fail_at(error, AKIN_ERR_FORMAT, source->path, ak_source_line(source, index),
-                      "%lld field%s, expected %lld as in the %s%s", (long long)count,
-                      count == 1 ? "" : "s", (long long)source->columns,
-                      source->header ? "header" : "first line",
-                      count > source->columns ? " (is a field that holds a comma not quoted?)"
-                                              : "");
+    return ak_fail_at(
+        error, AKIN_ERR_FORMAT, source->path, ak_source_line(source, index),
+        "%lld field%s, expected %lld as in the %s%s", (long long)count, count == 1 ? "" : "s",
+        (long long)source->columns, source->header ? "header" : "first line",
+        count > source->columns ? " (is a field that holds a comma not quoted?)" : "");
 }
 
 akin_status ak_columns_fields(ak_source *source, int64_t index, ak_split_function *split,

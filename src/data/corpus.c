@@ -13,8 +13,8 @@ struct akin_corpus {
 
 /* ---- .txt: a line is a text ---- */
 
-static akin_status line_fields(ak_source *source, int64_t index, akin_arena *arena,
-                               ak_value *found, akin_error *error)
+static akin_status line_fields(ak_source *source, int64_t index, akin_arena *arena, ak_value *found,
+                               akin_error *error)
 {
     (void)source, (void)index, (void)arena, (void)error;
     memset(found, 0, AK_FIELDS * sizeof *found);
@@ -100,8 +100,8 @@ int64_t ak_corpus_line(const akin_corpus *corpus, int64_t index)
 /* ---- objects ---- */
 
 /* Fields that are there, with a space between: title and text of a document. */
-static akin_status join(const akin_object *parts, int count, akin_arena *arena,
-                        akin_object *object, akin_error *error)
+static akin_status join(const akin_object *parts, int count, akin_arena *arena, akin_object *object,
+                        akin_error *error)
 {
     size_t size = 0, used = 0;
     for (int i = 0; i < count; i++)

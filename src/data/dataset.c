@@ -108,9 +108,8 @@ akin_status ak_dataset_label(const akin_dataset *dataset, int64_t index, akin_ar
     if (dataset->extra && dataset->extra->label)
         return dataset->extra->label(dataset->self, index, arena, label, error);
     AK_TRY(akin_dataset_get(dataset, index, arena, &sample, error));
-    *label = (ak_value){.kind = AK_INT,
-                        .integer = sample.group.group,
-                        .number = (double)sample.group.group};
+    *label = (ak_value){
+        .kind = AK_INT, .integer = sample.group.group, .number = (double)sample.group.group};
     return AKIN_OK;
 }
 

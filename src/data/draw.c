@@ -88,8 +88,8 @@ void ak_drawer_draw(ak_drawer *d, uint64_t seed, int64_t epoch, int64_t *drawing
     }
     int64_t *out = drawing;
     for (int64_t p = 0; p < d->parts; p++)
-        out = draw_part(d, &d->part[p], seed,
-                        PART_STREAM + ((uint64_t)p << 48) + (uint64_t)epoch, out);
+        out = draw_part(d, &d->part[p], seed, PART_STREAM + ((uint64_t)p << 48) + (uint64_t)epoch,
+                        out);
     ak_draws draws = {.seed = seed, .stream = shuffle};
     ak_draw_shuffle(&draws, drawing, d->count);
 }

@@ -55,8 +55,7 @@ static akin_status fields(ak_source *source, int64_t index, akin_arena *arena, a
     if (is_label(text, end))
         return ak_fail_at(error, AKIN_ERR_FORMAT, source->path, ak_source_line(source, index),
                           "several labels; a sample is of one group");
-    found[AK_OBJECT] =
-        (ak_value){.kind = AK_STRING, .string = text, .size = (size_t)(end - text)};
+    found[AK_OBJECT] = (ak_value){.kind = AK_STRING, .string = text, .size = (size_t)(end - text)};
     found[AK_GROUP] =
         (ak_value){.kind = AK_STRING, .string = label, .size = (size_t)(label_end - label)};
     return AKIN_OK;

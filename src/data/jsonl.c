@@ -67,8 +67,7 @@ static akin_status missing(ak_source *source, int64_t index, int field, akin_are
         status = ak_fail_at(error, AKIN_ERR_FORMAT, source->path, number,
                             "no member \"%s\"%s%s%s; the record has %s%s", name,
                             near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "",
-                            members.data ? members.data : "none",
-                            ak_source_advice(source, names));
+                            members.data ? members.data : "none", ak_source_advice(source, names));
     ak_free(members.data);
     return status;
 }

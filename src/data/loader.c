@@ -369,8 +369,8 @@ static akin_status make_slots(akin_loader *loader, akin_error *error)
         AK_TRY(ak_arena_create(&loader->slots[i].arena, error));
     }
     return ak_pipeline_create(&loader->pipeline, (int)workers, loader->slot_pointers,
-                              loader->slot_count,
-                              loader->stream ? make_stream_batch : make_batch, loader, error);
+                              loader->slot_count, loader->stream ? make_stream_batch : make_batch,
+                              loader, error);
 }
 
 static akin_status make_planner(akin_loader *loader, akin_error *error)

@@ -5,15 +5,14 @@
 
 #define SAMPLE_STREAM UINT64_C(0x73616d706c650000) /* "sample", then the epoch */
 
-static const ak_sampler_class shuffle = {
-    .name = "shuffle",
-    .summary = "samples in random order, cut at every batch_size",
-    .pairs = true,
-    .groups = true};
+static const ak_sampler_class shuffle = {.name = "shuffle",
+                                         .summary =
+                                             "samples in random order, cut at every batch_size",
+                                         .pairs = true,
+                                         .groups = true};
 
 static const ak_sampler_class *const classes[] = {&shuffle, &ak_sampler_groups,
-                                                  &ak_sampler_no_duplicates,
-                                                  &ak_sampler_subgroups,
+                                                  &ak_sampler_no_duplicates, &ak_sampler_subgroups,
                                                   &ak_sampler_length_buckets};
 #define CLASSES (int64_t)(sizeof classes / sizeof *classes)
 
@@ -99,8 +98,7 @@ akin_status ak_sampler_parse(ak_sampler *out, const ak_value *value, const char 
     return write_text(out, arena, error);
 }
 
-akin_status ak_sampler_read(ak_sampler *out, const char *text, akin_arena *arena,
-                            akin_error *error)
+akin_status ak_sampler_read(ak_sampler *out, const char *text, akin_arena *arena, akin_error *error)
 {
     ak_value *value = NULL;
     if (text)

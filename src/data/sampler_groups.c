@@ -11,11 +11,19 @@ typedef struct options {
 } options;
 
 static const akin_option rows[] = {
-    {.name = "groups_per_batch", .type = AKIN_OPTION_INT, .default_text = "0",
-     .offset = offsetof(options, groups_per_batch), .minimum = 0, .maximum = 1 << 20,
+    {.name = "groups_per_batch",
+     .type = AKIN_OPTION_INT,
+     .default_text = "0",
+     .offset = offsetof(options, groups_per_batch),
+     .minimum = 0,
+     .maximum = 1 << 20,
      .help = "groups in a batch; 0: batch_size / samples_per_group"},
-    {.name = "samples_per_group", .type = AKIN_OPTION_INT, .default_text = "4",
-     .offset = offsetof(options, samples_per_group), .minimum = 2, .maximum = 1 << 20,
+    {.name = "samples_per_group",
+     .type = AKIN_OPTION_INT,
+     .default_text = "4",
+     .offset = offsetof(options, samples_per_group),
+     .minimum = 2,
+     .maximum = 1 << 20,
      .help = "samples of a group in a batch, fewer where its size does not divide"},
     {NULL}};
 
@@ -55,8 +63,7 @@ static akin_status choose_places(const options *o, const ak_plan *plan, int64_t 
     }
     if (groups < 2)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
-                       "%s: all samples are of one group, and no batch would hold two",
-                       plan->name);
+                       "%s: all samples are of one group, and no batch would hold two", plan->name);
     if (*places > groups)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "%s: groups_per_batch is %lld, but there are %lld groups", plan->name,

@@ -1,10 +1,10 @@
 /* Sampler "length_buckets": samples of similar length in a batch (as Transformers' group_by_length,
    2020). For encoders that pad a batch to its longest object.
 
-   The epoch's drawing is cut into windows of `window` batches. A window's samples, sorted by length,
-   equal ones as they were drawn, are cut into its batches, whose numbers are dealt over the whole
-   epoch: a batch's samples are of a window at random, and batches come in no order of length. What
-   is left for a smaller batch is the end of the drawing, which is of any length.
+   The epoch's drawing is cut into windows of `window` batches. A window's samples, sorted by
+   length, equal ones as they were drawn, are cut into its batches, whose numbers are dealt over the
+   whole epoch: a batch's samples are of a window at random, and batches come in no order of length.
+   What is left for a smaller batch is the end of the drawing, which is of any length.
 
    All windows are sorted at once: by length, byte after byte from the lowest (a radix sort, linear
    time), then each sample takes the next place of its window. */
@@ -16,16 +16,16 @@ typedef struct options {
     int64_t window;
 } options;
 
-static const akin_option rows[] = {
-    {"window", AKIN_OPTION_INT, offsetof(options, window), "50",
-     "batches whose samples are sorted together; 0: all of an epoch", .maximum = 1e15},
-    {NULL}};
+static const akin_option rows[] = {{"window", AKIN_OPTION_INT, offsetof(options, window), "50",
+                                    "batches whose samples are sorted together; 0: all of an epoch",
+                                    .maximum = 1e15},
+                                   {NULL}};
 
 typedef struct sampler {
-    int64_t window;   /* batches */
-    int64_t batches;  /* full ones */
-    int64_t *number;  /* batches: of the i-th in the order of windows */
-    int64_t *filled;  /* windows: places taken */
+    int64_t window;             /* batches */
+    int64_t batches;            /* full ones */
+    int64_t *number;            /* batches: of the i-th in the order of windows */
+    int64_t *filled;            /* windows: places taken */
     int64_t *by_length, *spare; /* places in the drawing of what full batches hold */
 } sampler;
 
@@ -113,13 +113,12 @@ static void assign(void *self, ak_plan *plan, ak_draws *draws)
         plan->batch_of[place] = plan->drop_last ? -1 : s->batches;
 }
 
-const ak_sampler_class ak_sampler_length_buckets = {
-    .name = "length_buckets",
-    .summary = "samples of similar length",
-    .pairs = true,
-    .groups = true,
-    .options = rows,
-    .options_size = sizeof(options),
-    .open = open_sampler,
-    .assign = assign,
-    .free = free_sampler};
+const ak_sampler_class ak_sampler_length_buckets = {.name = "length_buckets",
+                                                    .summary = "samples of similar length",
+                                                    .pairs = true,
+                                                    .groups = true,
+                                                    .options = rows,
+                                                    .options_size = sizeof(options),
+                                                    .open = open_sampler,
+                                                    .assign = assign,
+                                                    .free = free_sampler};

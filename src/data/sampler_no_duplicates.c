@@ -77,11 +77,10 @@ static void assign(void *self, ak_plan *plan, ak_draws *draws)
     }
 }
 
-const ak_sampler_class ak_sampler_no_duplicates = {
-    .name = "no_duplicates",
-    .summary = "no object twice in a batch",
-    .pairs = true,
-    .groups = true,
-    .open = open_sampler,
-    .assign = assign,
-    .free = free_sampler};
+const ak_sampler_class ak_sampler_no_duplicates = {.name = "no_duplicates",
+                                                   .summary = "no object twice in a batch",
+                                                   .pairs = true,
+                                                   .groups = true,
+                                                   .open = open_sampler,
+                                                   .assign = assign,
+                                                   .free = free_sampler};

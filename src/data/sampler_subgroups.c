@@ -17,8 +17,11 @@ typedef struct options {
 } options;
 
 static const akin_option rows[] = {
-    {.name = "keep", .type = AKIN_OPTION_CHOICE, .default_text = "apart",
-     .offset = offsetof(options, keep), .choices = "apart|together",
+    {.name = "keep",
+     .type = AKIN_OPTION_CHOICE,
+     .default_text = "apart",
+     .offset = offsetof(options, keep),
+     .choices = "apart|together",
      .help = "the pairs of a subgroup: spread over batches, or in one"},
     {NULL}};
 
@@ -64,12 +67,13 @@ static akin_status open_sampler(void **self, const void *given, ak_plan *plan, a
 {
     const options *o = given;
     if (plan->table->subgroups < 2)
-        return ak_fail(error, AKIN_ERR_ARGUMENT,
-                       plan->table->subgroups
-                           ? "%s: all pairs are of one subgroup, so there is nothing for the sampler "
-                             "subgroups to mix"
-                           : "%s: the pairs have no subgroups, which the sampler subgroups needs",
-                       plan->name);
+        return ak_fail(
+            error, AKIN_ERR_ARGUMENT,
+            plan->table->subgroups
+                ? "%s: all pairs are of one subgroup, so there is nothing for the sampler "
+                  "subgroups to mix"
+                : "%s: the pairs have no subgroups, which the sampler subgroups needs",
+            plan->name);
     sampler *s = ak_calloc(1, sizeof *s);
     if (!s)
         return ak_fail_memory(error);
@@ -122,12 +126,11 @@ static void assign(void *self, ak_plan *plan, ak_draws *draws)
         ak_deal(s->dealer, plan, 1, plan->batch_size, false, draws);
 }
 
-const ak_sampler_class ak_sampler_subgroups = {
-    .name = "subgroups",
-    .summary = "pairs of many subgroups in every batch",
-    .pairs = true,
-    .options = rows,
-    .options_size = sizeof(options),
-    .open = open_sampler,
-    .assign = assign,
-    .free = free_sampler};
+const ak_sampler_class ak_sampler_subgroups = {.name = "subgroups",
+                                               .summary = "pairs of many subgroups in every batch",
+                                               .pairs = true,
+                                               .options = rows,
+                                               .options_size = sizeof(options),
+                                               .open = open_sampler,
+                                               .assign = assign,
+                                               .free = free_sampler};

@@ -130,9 +130,9 @@ static void choose_whole(splitter *s)
         hold(s, smallest);
 }
 
-/* Of a group's units (those of numbers from .. to - 1) what fits below `wanted`; of several one stays
-   for training. A lone sample is like nothing else that is held out, and tells of no neighbour: a
-   group that could give two waits until the groups before it leave it two. */
+/* Of a group's units (those of numbers from .. to - 1) what fits below `wanted`; of several one
+   stays for training. A lone sample is like nothing else that is held out, and tells of no
+   neighbour: a group that could give two waits until the groups before it leave it two. */
 static void hold_share(splitter *s, const int64_t *units, int64_t from, int64_t to, int64_t wanted)
 {
     int64_t end = to - from > 1 ? to - 1 : to;
@@ -252,7 +252,8 @@ static akin_status check(const akin_dataset *dataset, double fraction, akin_spli
                        "%s: pairs have no groups to split by: split by sample",
                        ak_dataset_name(dataset));
     if (akin_dataset_count(dataset) < 2)
-        return ak_fail(error, AKIN_ERR_ARGUMENT, "%s: one sample cannot be split; give a validation file, or train without "
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "%s: one sample cannot be split; give a validation file, or train without "
                        "validation",
                        ak_dataset_name(dataset));
     return AKIN_OK;

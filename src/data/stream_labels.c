@@ -137,11 +137,10 @@ static akin_status fill(labelling *l, ak_batch *batch, ak_intern *contents, ak_i
 akin_status ak_stream_labels(ak_batch *batch, akin_sample_kind kind, const akin_sample *samples,
                              const ak_key_rule *rule, akin_error *error)
 {
-    labelling l = {.samples = samples,
-                   .rule = rule,
-                   .table = {.kind = kind,
-                             .count = batch->count,
-                             .objects = kind == AKIN_PAIRS ? 2 : 1}};
+    labelling l = {
+        .samples = samples,
+        .rule = rule,
+        .table = {.kind = kind, .count = batch->count, .objects = kind == AKIN_PAIRS ? 2 : 1}};
     ak_intern contents = {0}, labels = {0};
     batch->object_count = batch->count * l.table.objects;
     akin_status status = fill(&l, batch, &contents, &labels, error);

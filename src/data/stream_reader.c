@@ -19,11 +19,11 @@ struct ak_stream_reader {
     akin_arena *arena; /* of the sample that the stream gives */
     place *places;
     int64_t place_count, filled;
-    int64_t pass;      /* of the stream, which ends inside an epoch where an epoch has its steps */
-    uint64_t drawn;    /* samples of this pass */
-    int64_t read;      /* samples that the stream gave in this pass */
-    bool fresh;        /* nothing was read yet */
-    bool dry;          /* the stream has ended this pass */
+    int64_t pass;   /* of the stream, which ends inside an epoch where an epoch has its steps */
+    uint64_t drawn; /* samples of this pass */
+    int64_t read;   /* samples that the stream gave in this pass */
+    bool fresh;     /* nothing was read yet */
+    bool dry;       /* the stream has ended this pass */
     bool has_subgroups, subgroups_known;
     int64_t at; /* batches read since the pass (epoch_steps 0) or the first one began */
     akin_arena *skipped;
@@ -99,8 +99,7 @@ static akin_status check_sample(ak_stream_reader *r, const akin_sample *sample, 
 {
     bool pairs = r->stream->type.kind == AKIN_PAIRS;
     const akin_object *first = pairs ? &sample->pair.a : &sample->group.object;
-    if ((first->size && !first->data) ||
-        (pairs && sample->pair.b.size && !sample->pair.b.data))
+    if ((first->size && !first->data) || (pairs && sample->pair.b.size && !sample->pair.b.data))
         return fail(r, error, AKIN_ERR_ARGUMENT, "an object has a size but no data");
     if (!pairs)
         return AKIN_OK;

@@ -16,7 +16,7 @@
 typedef struct block {
     int64_t first, count;
     ak_hash keys[2 * BLOCK];
-    ak_hash *part_keys;   /* 2 * BLOCK x parts; NULL when parts is 1 */
+    ak_hash *part_keys; /* 2 * BLOCK x parts; NULL when parts is 1 */
     uint32_t bytes[2 * BLOCK];
     int64_t label[BLOCK]; /* pairs: subgroup, groups: group */
     float score[BLOCK];
@@ -97,8 +97,8 @@ static akin_status take_content(builder *b, const block *k, int64_t i, akin_erro
 {
     ak_table *t = b->table;
     size_t size = (size_t)t->parts * sizeof *t->part_keys;
-    AK_TRY(ak_grow(&t->first_sample, t->contents, &b->first_capacity, sizeof *t->first_sample,
-                   error));
+    AK_TRY(
+        ak_grow(&t->first_sample, t->contents, &b->first_capacity, sizeof *t->first_sample, error));
     AK_TRY(ak_grow(&t->bytes, t->contents, &b->bytes_capacity, sizeof *t->bytes, error));
     t->bytes[t->contents] = k->bytes[i];
     if (k->part_keys) {
@@ -176,8 +176,8 @@ static akin_status new_table(ak_table **out, akin_sample_kind kind, int64_t coun
     if (!owned)
         return ak_fail_memory(error);
     ak_table *t = &owned->table;
-    *t = (ak_table){.kind = kind, .count = count, .objects = kind == AKIN_PAIRS ? 2 : 1,
-                    .parts = parts};
+    *t = (ak_table){
+        .kind = kind, .count = count, .objects = kind == AKIN_PAIRS ? 2 : 1, .parts = parts};
     t->content = ak_calloc((size_t)count, (size_t)t->objects * sizeof *t->content);
     if (kind == AKIN_PAIRS)
         t->score = ak_calloc((size_t)count, sizeof *t->score);
@@ -257,8 +257,7 @@ akin_status ak_table_find_sides(ak_table *table, akin_error *error)
 }
 
 akin_status ak_table_build(ak_table **out, const akin_dataset *dataset, const ak_key_rule *rule,
-                           ak_progress_function *progress, void *progress_user,
-                           akin_error *error)
+                           ak_progress_function *progress, void *progress_user, akin_error *error)
 {
     *out = NULL;
     builder b = {.dataset = dataset, .rule = rule};

@@ -118,8 +118,8 @@ static bool plausible(const header *h, size_t size)
            (h->kind == AKIN_PAIRS || h->kind == AKIN_GROUPS) && h->count > 0 && h->count <= limit &&
            h->contents > 0 && h->contents <= limit && h->positives >= 0 && h->positives <= limit &&
            (h->has_positives || !h->positives) && h->groups >= 0 && h->groups <= h->count &&
-           h->parts > 0 && h->parts <= limit / h->contents &&
-           h->subgroups >= 0 && h->subgroups <= h->count;
+           h->parts > 0 && h->parts <= limit / h->contents && h->subgroups >= 0 &&
+           h->subgroups <= h->count;
 }
 
 /* Points the table's arrays into the map; false: it is not what its header and checksum say. */

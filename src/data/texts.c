@@ -11,7 +11,7 @@ typedef struct texts {
     const char *path;
     const char **label, **file; /* per text: its folder's name, its whole path */
     int64_t count, label_capacity, file_capacity;
-    ak_hash hash; /* of labels, paths, sizes and times */
+    ak_hash hash;         /* of labels, paths, sizes and times */
     atomic_bool *counted; /* per text: its replaced bytes are in `replaced` */
     atomic_llong replaced;
 } texts;

@@ -11,7 +11,8 @@ akin_status ak_check_evaluation(akin_evaluation_kind kind, const akin_dataset *d
                        "_SCORED",
                        (int)kind);
     if (kind == AKIN_EVALUATE_BEIR)
-        return ak_fail(error, AKIN_ERR_ARGUMENT, "a BEIR folder is evaluated by akin_evaluate_beir");
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "a BEIR folder is evaluated by akin_evaluate_beir");
     if (akin_dataset_kind(dataset) == wanted)
         return AKIN_OK;
     return ak_fail(error, AKIN_ERR_MISMATCH, "%s holds %s, but the evaluation is of %s",
@@ -19,13 +20,13 @@ akin_status ak_check_evaluation(akin_evaluation_kind kind, const akin_dataset *d
                    wanted == AKIN_PAIRS ? "pairs" : "groups");
 }
 
-static akin_status choose_metrics(ak_evaluator *e, akin_evaluation_kind kind,
-                                  const ak_table *table, akin_error *error)
+static akin_status choose_metrics(ak_evaluator *e, akin_evaluation_kind kind, const ak_table *table,
+                                  akin_error *error)
 {
     static const char *const pairs[] = {"precision@1", "recall@10", "ndcg@10", "reciprocal_rank"};
     static const char *const groups[] = {"precision@1", "r_precision", "map", "reciprocal_rank"};
-    static const char *const scored[] = {"spearman", "pearson", "accuracy", "threshold", "f1",
-                                         "average_precision"};
+    static const char *const scored[] = {"spearman",  "pearson", "accuracy",
+                                         "threshold", "f1",      "average_precision"};
     if (kind == AKIN_EVALUATE_PAIRS)
         return ak_evaluator_metrics(e, pairs, 4, AKIN_METRIC_RANKING, error);
     if (kind == AKIN_EVALUATE_GROUPS)
@@ -48,9 +49,9 @@ static const char *place_name(const void *user, int64_t content, akin_arena *are
 {
     const ak_table *table = user;
     int64_t sample = table->first_sample[content];
-    const char *side = table->kind == AKIN_GROUPS                 ? ""
+    const char *side = table->kind == AKIN_GROUPS              ? ""
                        : table->content[2 * sample] == content ? "a"
-                                                                  : "b";
+                                                               : "b";
     return ak_arena_format(arena, "%s%lld", side, (long long)sample + 1);
 }
 
@@ -64,14 +65,13 @@ static akin_status pass(ak_evaluator *e, void *user, uint64_t seed, akin_error *
                                  error));
         return ak_evaluator_score(e, &pairs, error);
     }
-    AK_TRY(ak_trial_of_table(&e->trial, data->table, e->options.distinguish,
-                             e->options.sample_size, seed, e->scratch, error));
+    AK_TRY(ak_trial_of_table(&e->trial, data->table, e->options.distinguish, e->options.sample_size,
+                             seed, e->scratch, error));
     return ak_evaluator_rank(e, ak_dataset_name(data->dataset), &ids, error);
 }
 
 /* Where encoders read queries otherwise than documents, an object must be one of the two. */
-static akin_status check_sides(const ak_evaluator *e, akin_evaluation_kind kind,
-                               akin_error *error)
+static akin_status check_sides(const ak_evaluator *e, akin_evaluation_kind kind, akin_error *error)
 {
     bool sides = akin_model_base_has_sides(e->model) ||
                  (e->base_model && akin_model_base_has_sides(e->base_model));

@@ -147,12 +147,10 @@ akin_status ak_embed_sides(const akin_model *model, bool base, const ak_contents
 }
 
 /* The base model may read other parts of the objects: its keys are its own. */
-static akin_status embed_base_model(ak_evaluator *e, const ak_contents *contents,
-                                    akin_error *error)
+static akin_status embed_base_model(ak_evaluator *e, const ak_contents *contents, akin_error *error)
 {
     ak_contents own = *contents;
-    ak_hash *keys =
-        ak_arena_new(e->arena, ak_hash, contents->count *e->base_model->encoder_count);
+    ak_hash *keys = ak_arena_new(e->arena, ak_hash, contents->count * e->base_model->encoder_count);
     if (!keys)
         return ak_fail_memory(error);
     own.keys = keys;
@@ -172,8 +170,7 @@ akin_status ak_evaluator_embed(ak_evaluator *e, const ak_contents *contents, aki
 /* ---- passes ---- */
 
 /* The figure of this pass; the row is made by the first. */
-static akin_evaluation_row *add_figure(ak_evaluator *e, const char *name, double value,
-                                       double base)
+static akin_evaluation_row *add_figure(ak_evaluator *e, const char *name, double value, double base)
 {
     akin_evaluation_row *row = &e->rows[e->row_count];
     e->figures[e->pass * AK_MAX_ROWS + e->row_count++] =
@@ -224,8 +221,7 @@ static void summarize_passes(ak_evaluator *e)
     }
 }
 
-akin_status ak_evaluator_run(ak_evaluator *e, ak_pass_function *pass, void *user,
-                             akin_error *error)
+akin_status ak_evaluator_run(ak_evaluator *e, ak_pass_function *pass, void *user, akin_error *error)
 {
     for (e->pass = 0; e->pass < e->options.repeats; e->pass++) {
         ak_arena_reset(e->scratch);
@@ -250,8 +246,8 @@ static akin_status rank_row(ak_evaluator *e, const ak_metric *metric, const akin
     ak_metric_values(metric, tuned, queries, t);
     if (base)
         ak_metric_values(metric, base, queries, b);
-    akin_evaluation_row *row = add_figure(e, metric->name, ak_mean(t, queries),
-                                          base ? ak_mean(b, queries) : NAN);
+    akin_evaluation_row *row =
+        add_figure(e, metric->name, ak_mean(t, queries), base ? ak_mean(b, queries) : NAN);
     if (!base || e->options.repeats > 1)
         return AKIN_OK;
     ak_interval interval;
@@ -276,8 +272,8 @@ static akin_status write_files(const ak_evaluator *e, const ak_ids *ids, akin_er
 {
     const akin_evaluator_options *o = &e->options;
     if (o->run)
-        AK_TRY(ak_trec_write_run(o->run, &e->trial, &e->tuned, o->run_depth, ids, e->scratch,
-                                 error));
+        AK_TRY(
+            ak_trec_write_run(o->run, &e->trial, &e->tuned, o->run_depth, ids, e->scratch, error));
     return o->qrels ? ak_trec_write_qrels(o->qrels, &e->trial, ids, error) : AKIN_OK;
 }
 

@@ -6,8 +6,8 @@ akin_status akin_register_metric(akin_context *context, const akin_metric_class 
 {
     static const ak_member ranking[] = {AK_MEMBER(akin_metric_class, rank), {NULL}},
                            scored[] = {AK_MEMBER(akin_metric_class, score), {NULL}};
-    bool scores = type && type->size > offsetof(akin_metric_class, kind) &&
-                  type->kind == AKIN_METRIC_SCORED;
+    bool scores =
+        type && type->size > offsetof(akin_metric_class, kind) && type->kind == AKIN_METRIC_SCORED;
     return ak_class_register(context, AK_METRIC_CLASS, (const void *const *)ak_metrics, "metric",
                              type, scores ? scored : ranking, error);
 }

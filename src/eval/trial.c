@@ -144,9 +144,8 @@ static akin_status exclude_equals(const builder *b, ak_relevance *out, akin_erro
 
 static akin_status finish(builder *b, ak_trial *trial, akin_error *error)
 {
-    *trial = (ak_trial){.candidates = b->candidates,
-                        .query_row = b->query_row,
-                        .candidate_row = b->candidate_row};
+    *trial = (ak_trial){
+        .candidates = b->candidates, .query_row = b->query_row, .candidate_row = b->candidate_row};
     AK_TRY(gather(b, &trial->relevance, error));
     return exclude_equals(b, &trial->relevance, error);
 }
@@ -362,9 +361,8 @@ akin_status ak_trial_of_judgements(ak_trial *trial, const ak_judgements *j, int6
     for (int64_t i = 0; i < j->count; i++)
         if (j->score[i] > 0)
             add_link(&b, j->query[i], j->queries + j->document[i], j->score[i]);
-    *trial = (ak_trial){.candidates = b.candidates,
-                        .query_row = b.query_row,
-                        .candidate_row = b.candidate_row};
+    *trial = (ak_trial){
+        .candidates = b.candidates, .query_row = b.query_row, .candidate_row = b.candidate_row};
     AK_TRY(gather(&b, &trial->relevance, error));
     return exclude_equal_documents(&b, j, &trial->relevance, error);
 }

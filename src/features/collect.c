@@ -317,8 +317,8 @@ static akin_status embed_chunk(const ak_features *features, ak_way way, int64_t 
     return ak_features_embed_some(features, way, content, arena, y, error);
 }
 
-akin_status ak_features_embed(const ak_features *features, ak_way way, int64_t first,
-                              akin_matrix y, akin_error *error)
+akin_status ak_features_embed(const ak_features *features, ak_way way, int64_t first, akin_matrix y,
+                              akin_error *error)
 {
     akin_arena *arena;
     AK_TRY(ak_arena_create(&arena, error));

@@ -43,22 +43,23 @@ static akin_status encode(const akin_model *model, ak_way way, const ak_contents
     return status;
 }
 
-akin_status akin_encode_corpus(const akin_model *model, akin_space space,
-                               const akin_corpus *corpus, akin_vectors_function *function,
-                               void *user, akin_error *error)
+akin_status akin_encode_corpus(const akin_model *model, akin_space space, const akin_corpus *corpus,
+                               akin_vectors_function *function, void *user, akin_error *error)
 {
     ak_way way;
     AK_TRY(ak_model_way(model, space, &way, error));
     size_t count = (size_t)akin_corpus_count(corpus);
     ak_hash *keys = ak_calloc(count + 1, (size_t)model->encoder_count * sizeof *keys);
     uint8_t *sides = ak_alloc(count + 1);
-    ak_contents contents = {.count = (int64_t)count, .keys = keys, .sides = sides,
-                            .object = corpus_object, .user = (void *)corpus};
+    ak_contents contents = {.count = (int64_t)count,
+                            .keys = keys,
+                            .sides = sides,
+                            .object = corpus_object,
+                            .user = (void *)corpus};
     if (sides)
         memset(sides, way.tower == AK_DOCUMENT_TOWER ? AK_ON_DOCUMENTS : AK_ON_QUERIES, count);
-    akin_status status = keys && sides
-                             ? encode(model, way, &contents, keys, function, user, error)
-                             : ak_fail_memory(error);
+    akin_status status = keys && sides ? encode(model, way, &contents, keys, function, user, error)
+                                       : ak_fail_memory(error);
     if (!status && ak_corpus_replaced(corpus))
         ak_warn(model->context, "%lld byte sequences were not UTF-8 and were replaced",
                 (long long)ak_corpus_replaced(corpus));

@@ -1,6 +1,6 @@
 /* The sample table of a data set, kept in the cache folder by the data set's own name (its content
-   hash) and by what the encoders read of an object, so that a run over cached features starts without
-   reading its file. */
+   hash) and by what the encoders read of an object, so that a run over cached features starts
+   without reading its file. */
 #include "features/features.h"
 
 #include <string.h>
@@ -36,7 +36,8 @@ static char *table_path(const akin_model *model, const akin_dataset *dataset)
     ak_hash name, rules;
     char hex[AK_HASH_HEX];
     const char *folder = model->context ? model->context->cache_folder : NULL;
-    if (!folder || !keys_have_a_name(model) || !ak_dataset_fingerprint(dataset, &name) || key_rules(model, &rules, NULL))
+    if (!folder || !keys_have_a_name(model) || !ak_dataset_fingerprint(dataset, &name) ||
+        key_rules(model, &rules, NULL))
         return NULL;
     ak_hash_to_hex(ak_hash_combine(name, rules), hex);
     return ak_format("%s/labels/%s", folder, hex);

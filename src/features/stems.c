@@ -164,7 +164,8 @@ akin_status ak_stems_collect(ak_stems **out, const akin_model *model, const ak_c
     akin_status status = stems ? AKIN_OK : ak_fail_memory(error);
     if (!status) {
         stems->model = model;
-        stems->stores = ak_calloc((size_t)(AK_TOWERS * model->encoder_count), sizeof *stems->stores);
+        stems->stores =
+            ak_calloc((size_t)(AK_TOWERS * model->encoder_count), sizeof *stems->stores);
         status = stems->stores ? collect(stems, contents, arena, error) : ak_fail_memory(error);
     }
     ak_arena_free(arena);

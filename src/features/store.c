@@ -28,14 +28,14 @@ struct ak_store {
     int64_t segment_count, segment_capacity;
     slot *slots;
     int64_t slot_count, filled; /* slot_count: a power of two, 0 while empty */
-    unsigned char **blocks;   /* rows kept in memory */
+    unsigned char **blocks;     /* rows kept in memory */
     int64_t block_count, block_capacity;
     ak_hash *pending_keys;
     unsigned char *pending; /* rows */
     int64_t pending_count;
-    int used;        /* the shared lock, -1: none */
-    int lock;        /* -1: not the writer */
-    int64_t next;    /* number of the next segment file */
+    int used;     /* the shared lock, -1: none */
+    int lock;     /* -1: not the writer */
+    int64_t next; /* number of the next segment file */
     bool disk_fails;
 };
 
@@ -114,8 +114,8 @@ static bool is_open(const ak_store *store, const char *path)
 static akin_status add_segment(ak_store *store, const char *path, akin_error *error)
 {
     ak_segment s = {0};
-    AK_TRY(ak_grow(&store->segments, store->segment_count, &store->segment_capacity, sizeof s,
-                   error));
+    AK_TRY(
+        ak_grow(&store->segments, store->segment_count, &store->segment_capacity, sizeof s, error));
     akin_status status = ak_segment_open(&s, &store->kind, path, error);
     if (!status)
         status = index_segment(store, &s, error);

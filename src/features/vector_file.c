@@ -76,8 +76,8 @@ akin_status akin_vector_writer_open(akin_vector_writer **out, const char *path, 
     akin_vector_writer *w = ak_calloc(1, sizeof *w);
     if (!w)
         return ak_fail_memory(error);
-    *w = (akin_vector_writer){
-        .format = format, .count = count, .dim = dim, .path = ak_strdup(path)};
+    *w =
+        (akin_vector_writer){.format = format, .count = count, .dim = dim, .path = ak_strdup(path)};
     akin_status status = w->path ? start(w, fingerprint, error) : ak_fail_memory(error);
     if (status) {
         akin_vector_writer_abort(w);
@@ -136,8 +136,8 @@ akin_status akin_vector_writer_commit(akin_vector_writer *w, akin_error *error)
         akin_vector_writer_abort(w);
         return AKIN_ERR_ARGUMENT;
     }
-    akin_status status = w->tensors ? ak_safetensors_commit(w->tensors, error)
-                                    : ak_writer_commit(w->file, error);
+    akin_status status =
+        w->tensors ? ak_safetensors_commit(w->tensors, error) : ak_writer_commit(w->file, error);
     drop(w);
     return status;
 }

@@ -134,9 +134,8 @@ static void attend_tile(const attention *a, const ak_tile_kernel *kernel, int64_
     int64_t width = ak_panel_width(a->tokens);
     float factors[AK_TILE_ROWS], *out = a->out + i * a->ldo;
     ak_tiles_of_panels(kernel, a->q + i * a->ld, a->ld, rows, a->head_dim, keys, width, scores);
-    weigh_scores(scores, rows, a->tokens, width, a->scale,
-                 a->position ? a->position - i : NULL, factors,
-                 a->lse ? a->lse + i : NULL);
+    weigh_scores(scores, rows, a->tokens, width, a->scale, a->position ? a->position - i : NULL,
+                 factors, a->lse ? a->lse + i : NULL);
     if (a->lse) {
         ak_drop drop = a->drop ? *a->drop : (ak_drop){0};
         drop.bits = a->drop ? drop.bits + i : NULL;

@@ -7,8 +7,8 @@
 #include <math.h>
 #include <string.h>
 
-akin_status ak_class_loss_create(void **self, const char *name, const void *options,
-                                 int64_t dim, int64_t groups, double deviation, double lr_factor,
+akin_status ak_class_loss_create(void **self, const char *name, const void *options, int64_t dim,
+                                 int64_t groups, double deviation, double lr_factor,
                                  akin_parameters *parameters, akin_error *error)
 {
     *self = NULL;

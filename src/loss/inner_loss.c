@@ -16,8 +16,8 @@ akin_status ak_inner_loss_create(ak_inner_loss *out, const akin_class_given *giv
         .type = given->type, .parameters = parameters, .first = ak_parameters_count(parameters)};
     if (scope)
         AK_TRY(ak_parameters_enter(parameters, scope, &mark, error));
-    akin_status status = ak_loss_object(&out->self, out->type, given->options, dim, groups,
-                                        parameters, error);
+    akin_status status =
+        ak_loss_object(&out->self, out->type, given->options, dim, groups, parameters, error);
     if (scope)
         ak_parameters_leave(parameters, mark);
     out->end = ak_parameters_count(parameters);

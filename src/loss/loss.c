@@ -33,9 +33,8 @@ const akin_loss_class *const ak_losses[] = {
 akin_status ak_loss_describe(const akin_loss_class *type, const void *options,
                              akin_loss_traits *traits, akin_error *error)
 {
-    *traits = (akin_loss_traits){.size = sizeof *traits,
-                                 .kind = type->kind,
-                                 .memory = AK_CLASS_HAS(type, compute_memory)};
+    *traits = (akin_loss_traits){
+        .size = sizeof *traits, .kind = type->kind, .memory = AK_CLASS_HAS(type, compute_memory)};
     return AK_CLASS_HAS(type, describe) ? type->describe(options, traits, error) : AKIN_OK;
 }
 

@@ -31,9 +31,9 @@ static akin_status describe(const void *given, akin_loss_traits *traits, akin_er
         akin_loss_traits own;
         AK_TRY(ak_loss_describe(items[i].type, items[i].options, &own, error));
         if (!own.any_kind && first && own.kind != traits->kind)
-            return ak_fail(
-                error, AKIN_ERR_MISMATCH, "sum: the loss \"%s\" learns from %s, but \"%s\" from %s",
-                items[i].type_name, kind_name(own.kind), first, kind_name(traits->kind));
+            return ak_fail(error, AKIN_ERR_MISMATCH,
+                           "sum: the loss \"%s\" learns from %s, but \"%s\" from %s",
+                           items[i].type_name, kind_name(own.kind), first, kind_name(traits->kind));
         if (!own.any_kind) {
             traits->kind = own.kind;
             first = items[i].type_name;

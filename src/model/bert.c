@@ -73,7 +73,7 @@ static akin_status load_distances(ak_bert *bert, const ak_bert_source *from, aki
     if (!table)
         return AKIN_OK;
     int32_t *buckets = ak_arena_new(bert->arena, int32_t, count);
-    bert->distances = ak_arena_new(bert->arena, float, bert->config.heads * count);
+    bert->distances = ak_arena_new(bert->arena, float, bert->config.heads *count);
     if (!buckets || !bert->distances)
         return ak_fail_memory(error);
     ak_bert_buckets(n, buckets);
@@ -118,8 +118,7 @@ static akin_status load_all(ak_bert *bert, loader *l, akin_error *error)
 static akin_status load(ak_bert *bert, const ak_safetensors *weights, akin_error *error)
 {
     loader l = {0};
-    akin_status status =
-        ak_bert_source_open(&l.from, &bert->config, weights, bert->arena, error);
+    akin_status status = ak_bert_source_open(&l.from, &bert->config, weights, bert->arena, error);
     if (!status)
         status = load_all(bert, &l, error);
     return ak_bert_source_close(&l.from, status, error);

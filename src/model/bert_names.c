@@ -212,8 +212,8 @@ akin_status ak_bert_source_close(ak_bert_source *source, akin_status status, aki
 static akin_status adapt(ak_bert_tensor *tensor, const ak_bert_source *from, akin_error *error)
 {
     ak_adapter_pair pair;
-    AK_TRY(ak_adapter_find(&pair, from->adapter, tensor->name, tensor->rows, tensor->columns,
-                           error));
+    AK_TRY(
+        ak_adapter_find(&pair, from->adapter, tensor->name, tensor->rows, tensor->columns, error));
     if (!pair.a)
         return AKIN_OK;
     tensor->adapted = true;

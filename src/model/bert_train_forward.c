@@ -155,7 +155,7 @@ ak_bert_drop ak_bert_drop_of(const ak_bert_run *run, int layer, int which)
     const ak_bert_config *c = &run->bert->config;
     double p = which == DROP_ATTENTION ? c->attention_dropout : c->hidden_dropout;
     if (which == DROP_MIX && c->architecture == AK_DISTILBERT)
-        p = 0; /* it has none there */
+        p = 0;                                  /* it has none there */
     bool stem = layer < run->bert->first_layer; /* where embeddings are trained there is none */
     if (!run->pass->training || p <= 0 || (stem && !run->bert->embeddings))
         return (ak_bert_drop){0};
@@ -233,7 +233,8 @@ static void attend_one(const ak_bert_run *run, const ak_bert_layer_record *layer
     ak_attention_train(
         q, q + d, q + 2 * d, 3 * d, start[text + 1] - start[text], dim, 1.0f / sqrtf((float)dim),
         ak_bert_head_positions(run->record->positions, c, head), drop->threshold ? &one : NULL,
-        layer->mixed + row * d + head * dim, d, layer->lse + head * run->record->tokens + row, scratch + ak_bert_bits_size(run->record));
+        layer->mixed + row * d + head * dim, d, layer->lse + head * run->record->tokens + row,
+        scratch + ak_bert_bits_size(run->record));
 }
 
 static void attend(const ak_bert_run *run, const ak_bert_layer_record *layer, int number)

@@ -1,5 +1,5 @@
-/* The model card: a README.md that says what the model is, how it was made, how good it is and how to
-   use it. */
+/* The model card: a README.md that says what the model is, how it was made, how good it is and how
+   to use it. */
 #include "model/model.h"
 
 #include <string.h>
@@ -10,14 +10,13 @@ static void add_parts(ak_text *card, const akin_model *model)
     for (int i = 0; i < model->encoder_count; i++) {
         const akin_encoder *encoder = model->encoders[i].encoder;
         ak_text_printf(card, "| encoder `%s` | %s, %s | %lld |\n", model->encoders[i].name,
-                       encoder->type->name,
-                       ak_encoder_trainable(encoder) ? "trainable" : "frozen",
+                       encoder->type->name, ak_encoder_trainable(encoder) ? "trainable" : "frozen",
                        (long long)akin_encoder_dim(encoder));
     }
     if (model->head) {
         char *options = ak_json_write(model->head->given, 0);
-        ak_text_printf(card, "| head | `%s` | %lld |\n", options ? options : model->head->type->name,
-                       (long long)model->dim);
+        ak_text_printf(card, "| head | `%s` | %lld |\n",
+                       options ? options : model->head->type->name, (long long)model->dim);
         ak_free(options);
     } else {
         ak_text_printf(card, "| head | none | %lld |\n", (long long)model->dim);
@@ -30,7 +29,8 @@ static void add_metrics(ak_text *card, const ak_value *metrics)
     const ak_value *tuned = ak_value_get(metrics, "tuned"), *base = ak_value_get(metrics, "base");
     if (!tuned || !tuned->first)
         return;
-    ak_text_printf(card, "\n## On the validation set\n\n| metric | base | tuned |\n|---|---|---|\n");
+    ak_text_printf(card,
+                   "\n## On the validation set\n\n| metric | base | tuned |\n|---|---|---|\n");
     for (const ak_value *one = tuned->first; one; one = one->next)
         ak_text_printf(card, "| %s | %.4f | %.4f |\n", one->key,
                        ak_value_get_number(base, one->key, 0), one->number);
@@ -57,8 +57,7 @@ static void add_usage(ak_text *card)
                          "akin search this-folder corpus.jsonl \"a query\"\n```\n");
 }
 
-static void add_json_part(ak_text *card, const char *json,
-                          void (*add)(ak_text *, const ak_value *))
+static void add_json_part(ak_text *card, const char *json, void (*add)(ak_text *, const ak_value *))
 {
     akin_arena *arena;
     ak_value *value;
@@ -72,8 +71,9 @@ static void add_json_part(ak_text *card, const char *json,
 char *ak_model_card(const akin_model *model)
 {
     ak_text card = {0};
-    ak_text_printf(&card, "# A similarity model\n\nMade by akin %s: objects that are alike get "
-                          "close vectors of %lld numbers (cosine similarity).\n\n",
+    ak_text_printf(&card,
+                   "# A similarity model\n\nMade by akin %s: objects that are alike get "
+                   "close vectors of %lld numbers (cosine similarity).\n\n",
                    AKIN_VERSION, (long long)model->dim);
     add_parts(&card, model);
     if (model->base_path)

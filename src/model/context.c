@@ -59,8 +59,9 @@ akin_status ak_class_options(ak_value **out, akin_arena *arena, const char *type
     if (options)
         AK_TRY(ak_yaml_parse(&map, arena, options, strlen(options), name, error));
     if (map && map->kind != AK_NULL && map->kind != AK_MAP)
-        return ak_fail(error, AKIN_ERR_ARGUMENT, "%s: found %s, expected a map such as {key: value}",
-                       name, ak_value_kind_name(map->kind));
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "%s: found %s, expected a map such as {key: value}", name,
+                       ak_value_kind_name(map->kind));
     if (ak_value_get(map, "type"))
         return ak_fail(error, AKIN_ERR_ARGUMENT, "%s: the type is given already: \"%s\"", name,
                        type);

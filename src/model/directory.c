@@ -7,8 +7,8 @@
      README.md            model card
 
    Written under a temporary name and renamed, so that there is a whole model or none. A plain
-   sentence-transformers folder is a model too: one encoder, "text", a transformer or a static one, and
-   no head. */
+   sentence-transformers folder is a model too: one encoder, "text", a transformer or a static one,
+   and no head. */
 #include "model/model.h"
 
 #include "base/safetensors.h"
@@ -22,8 +22,8 @@
 
 /* ---- writing ---- */
 
-static akin_status attach_json(akin_arena *arena, ak_value *root, const char *key,
-                               const char *text, akin_error *error)
+static akin_status attach_json(akin_arena *arena, ak_value *root, const char *key, const char *text,
+                               akin_error *error)
 {
     ak_value *value;
     if (!text)
@@ -123,8 +123,7 @@ static akin_status write_text(const char *folder, const char *name, const char *
     return status;
 }
 
-static akin_status write_description(const akin_model *model, const char *folder,
-                                     akin_error *error)
+static akin_status write_description(const akin_model *model, const char *folder, akin_error *error)
 {
     akin_arena *arena;
     ak_value *root = NULL;
@@ -211,7 +210,8 @@ static akin_status write_all(const akin_model *model, const char *folder, akin_e
     return status;
 }
 
-/* What `replace` may remove: a model or an empty folder. A slip of the hand must not cost a home. */
+/* What `replace` may remove: a model or an empty folder. A slip of the hand must not cost a home.
+ */
 akin_status akin_model_may_save(const char *path, bool replace, akin_error *error)
 {
     char **names;
@@ -411,8 +411,8 @@ static akin_status load_plain(akin_model **out, akin_context *context, const cha
     AK_TRY(ak_arena_create(&arena, error));
     ak_value *map = ak_value_new_map(arena);
     const char *type = ak_is_static_folder(folder) ? "static" : "transformer";
-    akin_status status = ak_value_add_string(arena, map, "type", type) ? AKIN_OK
-                                                                       : ak_fail_memory(error);
+    akin_status status =
+        ak_value_add_string(arena, map, "type", type) ? AKIN_OK : ak_fail_memory(error);
     if (!status)
         status = ak_encoder_make(&encoder, context, map, folder, folder, precision, true, error);
     ak_arena_free(arena);

@@ -49,12 +49,20 @@ typedef struct cache_words {
 } cache_words;
 
 const akin_option ak_encoder_cache_rows[] = {
-    {.name = "cache", .type = AKIN_OPTION_BOOL, .offset = offsetof(cache_words, enabled),
-     .default_text = "true", .help = "keep the outputs while the encoder is frozen"},
-    {.name = "cache_precision", .type = AKIN_OPTION_CHOICE,
-     .offset = offsetof(cache_words, precision), .default_text = "f32",
-     .choices = "f32|bf16|int8", .help = "in which they are kept"},
-    {.name = "cache_key", .type = AKIN_OPTION_STRING, .offset = offsetof(cache_words, key),
+    {.name = "cache",
+     .type = AKIN_OPTION_BOOL,
+     .offset = offsetof(cache_words, enabled),
+     .default_text = "true",
+     .help = "keep the outputs while the encoder is frozen"},
+    {.name = "cache_precision",
+     .type = AKIN_OPTION_CHOICE,
+     .offset = offsetof(cache_words, precision),
+     .default_text = "f32",
+     .choices = "f32|bf16|int8",
+     .help = "in which they are kept"},
+    {.name = "cache_key",
+     .type = AKIN_OPTION_STRING,
+     .offset = offsetof(cache_words, key),
      .help = "the member of a record that identifies it; without one, what the encoder reads"},
     {NULL}};
 
@@ -77,13 +85,13 @@ static akin_status parse_cache(akin_encoder *encoder, const ak_value *map, const
         if (value && !ak_value_attach(encoder->arena, ours, row->name, value))
             return ak_fail_memory(error);
     }
-    AK_TRY(ak_options_parse(ak_encoder_cache_rows, &words, ours, NULL, encoder->arena, name,
-                            error));
+    AK_TRY(
+        ak_options_parse(ak_encoder_cache_rows, &words, ours, NULL, encoder->arena, name, error));
     encoder->cache.enabled = words.enabled;
     encoder->cache.precision = (akin_cache_precision)words.precision;
     encoder->cache_is_set = ours->count > 0;
-    encoder->key_field = words.key ? ak_arena_copy(encoder->arena, words.key, strlen(words.key))
-                                   : NULL;
+    encoder->key_field =
+        words.key ? ak_arena_copy(encoder->arena, words.key, strlen(words.key)) : NULL;
     return words.key && !encoder->key_field ? ak_fail_memory(error) : AKIN_OK;
 }
 
@@ -107,7 +115,8 @@ akin_status akin_encoder_set_cache(akin_encoder *encoder, const akin_cache_optio
     return AKIN_OK;
 }
 
-/* The key that a record names: the text of its member, a number's too. *found false: it has none. */
+/* The key that a record names: the text of its member, a number's too. *found false: it has none.
+ */
 static akin_status field_key(const akin_encoder *encoder, akin_object object, bool *found,
                              ak_hash *key, akin_error *error)
 {
@@ -116,8 +125,8 @@ static akin_status field_key(const akin_encoder *encoder, akin_object object, bo
     ak_value value = {0};
     akin_arena *arena;
     AK_TRY(ak_arena_create(&arena, error));
-    akin_status status = ak_json_fields(object.data, object.size, fields, 1, &value, arena,
-                                        "record", 0, NULL);
+    akin_status status =
+        ak_json_fields(object.data, object.size, fields, 1, &value, arena, "record", 0, NULL);
     *found = !status && (value.kind == AK_STRING || value.kind == AK_INT);
     if (*found && value.kind == AK_INT) {
         value.size = (size_t)snprintf(number, sizeof number, "%lld", (long long)value.integer);
@@ -214,8 +223,8 @@ static akin_status begin(akin_encoder **out, akin_context *context, const ak_val
 {
     *out = NULL;
     ak_found_class found;
-    AK_TRY(ak_encoder_find(context, ak_value_get_string(map, "type", "transformer"), &found,
-                           error));
+    AK_TRY(
+        ak_encoder_find(context, ak_value_get_string(map, "type", "transformer"), &found, error));
     akin_encoder *encoder = ak_calloc(1, sizeof *encoder);
     if (!encoder)
         return ak_fail_memory(error);
@@ -269,8 +278,8 @@ akin_status akin_encoder_create(akin_encoder **out, akin_context *context, const
     ak_value *map;
     akin_status status = ak_class_options(&map, arena, type, options, "encoder options", error);
     if (!status)
-        status = ak_encoder_make(out, context, map, "encoder options", ".", AKIN_AS_SAVED, false,
-                                 error);
+        status =
+            ak_encoder_make(out, context, map, "encoder options", ".", AKIN_AS_SAVED, false, error);
     ak_arena_free(arena);
     return status;
 }
@@ -383,8 +392,8 @@ char *ak_encoder_describe(const akin_encoder *encoder)
     bool transformer = encoder->type == &ak_encoder_transformer;
     ak_value *map = ak_value_new_map(arena);
     bool whole = ak_value_add_string(arena, map, "type", encoder->type->name) &&
-                 (!transformer || ak_value_add_string(arena, map, "path",
-                                                      ak_transformer_path(encoder->self)));
+                 (!transformer ||
+                  ak_value_add_string(arena, map, "path", ak_transformer_path(encoder->self)));
     const ak_value *option = encoder->given ? encoder->given->first : NULL;
     for (; whole && option; option = option->next)
         if (!ak_value_get(map, option->key) && strncmp(option->key, "cache", 5) != 0)
@@ -403,17 +412,14 @@ akin_status akin_register_encoder(akin_context *context, const akin_encoder_clas
                                        AK_MEMBER(akin_encoder_class, collate),
                                        AK_MEMBER(akin_encoder_class, forward),
                                        {NULL}};
-    static const ak_member of_sides[] = {AK_MEMBER(akin_encoder_class, create),
-                                         AK_MEMBER(akin_encoder_class, dim),
-                                         {NULL}};
-    static const ak_member learning[] = {AK_MEMBER(akin_encoder_class, backward),
-                                         AK_MEMBER(akin_encoder_class, parameters),
-                                         {NULL}};
+    static const ak_member of_sides[] = {
+        AK_MEMBER(akin_encoder_class, create), AK_MEMBER(akin_encoder_class, dim), {NULL}};
+    static const ak_member learning[] = {
+        AK_MEMBER(akin_encoder_class, backward), AK_MEMBER(akin_encoder_class, parameters), {NULL}};
     static const ak_member of_parts[] = {AK_MEMBER(akin_encoder_class, backward), {NULL}};
     if (type && type->size > offsetof(akin_encoder_class, trainable) && type->trainable)
         AK_TRY(ak_class_check(type, "encoder", AK_CLASS_HAS(type, parts) ? of_parts : learning,
                               error));
-    return ak_class_register(context, AK_ENCODER_CLASS, (const void *const *)ak_encoders,
-                             "encoder", type, type && AK_CLASS_HAS(type, side) ? of_sides : needed,
-                             error);
+    return ak_class_register(context, AK_ENCODER_CLASS, (const void *const *)ak_encoders, "encoder",
+                             type, type && AK_CLASS_HAS(type, side) ? of_sides : needed, error);
 }

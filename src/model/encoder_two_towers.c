@@ -1,14 +1,14 @@
-/* two_towers: queries go through one encoder and documents through another, into one space that a run
-   makes of both:
+/* two_towers: queries go through one encoder and documents through another, into one space that a
+   run makes of both:
 
      {type: two_towers, query: {type: transformer, path: small/, trainable: true},
                         document: {type: transformer, path: large/}}
 
-   as DSSM (Huang et al., 2013) and DPR (Karpukhin et al., 2020) have them. The two are encoders like
-   any other, each frozen and cached or trained; this one only opens, names and saves them. Where one is
-   narrower, its vectors end in zeros, and a head with sides brings both to one width. */
+   as DSSM (Huang et al., 2013) and DPR (Karpukhin et al., 2020) have them. The two are encoders
+   like any other, each frozen and cached or trained; this one only opens, names and saves them.
+   Where one is narrower, its vectors end in zeros, and a head with sides brings both to one width.
+ */
 #include "model/inner_encoder.h"
-
 
 typedef struct options {
     akin_classes query, document;

@@ -33,8 +33,8 @@ static akin_status open_object(akin_head *head, akin_context *context, const ak_
                                      .arena = head->arena,
                                      .find = ak_head_find,
                                      .user = context};
-    AK_TRY(ak_options_read(&reader, type->options ? type->options : none, head->options, map,
-                           error));
+    AK_TRY(
+        ak_options_read(&reader, type->options ? type->options : none, head->options, map, error));
     AK_TRY(akin_parameters_create(&head->parameters, error));
     AK_TRY(type->create(&head->self, head->options, head->input_dim, head->parameters,
                         &head->output_dim, error));
@@ -52,8 +52,8 @@ akin_status ak_head_make(akin_head **out, akin_context *context, const ak_value 
 {
     *out = NULL;
     ak_found_class found;
-    AK_TRY(ak_head_find(context, ak_value_get_string(map, "type", "skip_connection"), &found,
-                        error));
+    AK_TRY(
+        ak_head_find(context, ak_value_get_string(map, "type", "skip_connection"), &found, error));
     akin_head *head = ak_calloc(1, sizeof *head);
     if (!head)
         return ak_fail_memory(error);
@@ -75,8 +75,8 @@ akin_status akin_head_create(akin_head **out, akin_context *context, const char 
 {
     *out = NULL;
     if (input_dim < 1)
-        return ak_fail(error, AKIN_ERR_ARGUMENT, "a head's input width must be at least 1, not %lld",
-                       (long long)input_dim);
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "a head's input width must be at least 1, not %lld", (long long)input_dim);
     akin_arena *arena;
     AK_TRY(ak_arena_create(&arena, error));
     ak_value *map;

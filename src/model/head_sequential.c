@@ -1,6 +1,6 @@
 /* sequential: heads one after the other, y = h_n(... h_2(h_1(x))), after Quaterion's
-   SequentialHead. Any head may be a layer, sequential too. The parameters are those of the layers, as
-   layers.K.NAME. */
+   SequentialHead. Any head may be a layer, sequential too. The parameters are those of the layers,
+   as layers.K.NAME. */
 #include "model/inner_head.h"
 
 #include <stdio.h>

@@ -2,8 +2,8 @@
 
      a -> h(a),   b -> g(b)
 
-   Their parameters are query.NAME and document.NAME. A side's vectors depend on its own alone, so that
-   an index of documents stays valid while queries are trained. */
+   Their parameters are query.NAME and document.NAME. A side's vectors depend on its own alone, so
+   that an index of documents stays valid while queries are trained. */
 #include "model/inner_head.h"
 
 enum { QUERY, DOCUMENT, SIDES };
@@ -60,10 +60,10 @@ static akin_status add_heads(pair *p, const options *o, int64_t input_dim,
         AK_TRY(add_head(p, s, &o->heads[s], input_dim, parameters, error));
     if (p->heads[QUERY].output_dim == p->heads[DOCUMENT].output_dim)
         return AKIN_OK;
-    return ak_fail(error, AKIN_ERR_ARGUMENT,
-                   "two_towers head: \"query\" makes %lld numbers and \"document\" %lld, must be equal",
-                   (long long)p->heads[QUERY].output_dim,
-                   (long long)p->heads[DOCUMENT].output_dim);
+    return ak_fail(
+        error, AKIN_ERR_ARGUMENT,
+        "two_towers head: \"query\" makes %lld numbers and \"document\" %lld, must be equal",
+        (long long)p->heads[QUERY].output_dim, (long long)p->heads[DOCUMENT].output_dim);
 }
 
 static akin_status create(void **self, const void *given, int64_t input_dim,
@@ -104,8 +104,8 @@ static akin_status forward(const void *self, const akin_pass *pass, akin_matrix 
     for (int s = 0; s < SIDES; s++) {
         akin_matrix own = rows_of(s, x, pass);
         if (own.rows)
-            AK_TRY(ak_inner_head_forward(&p->heads[s], pass, own, rows_of(s, y, pass),
-                                         &kept->of[s], error));
+            AK_TRY(ak_inner_head_forward(&p->heads[s], pass, own, rows_of(s, y, pass), &kept->of[s],
+                                         error));
     }
     return AKIN_OK;
 }

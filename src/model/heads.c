@@ -18,8 +18,7 @@ const akin_head_class *const ak_heads[] = {
 };
 
 /* A class of a plug-in may be from before a member was added. */
-#define HAS(type, member)                                                                          \
-    ((type)->size >= offsetof(akin_head_class, member) + sizeof(type)->member)
+#define HAS(type, member) ((type)->size >= offsetof(akin_head_class, member) + sizeof(type)->member)
 
 bool ak_head_has_sides(const akin_head_class *type)
 {
@@ -31,8 +30,7 @@ bool ak_head_has_both_sides(const akin_head_class *type)
     return ak_head_has_sides(type) && HAS(type, both_sides) && type->both_sides;
 }
 
-const char *const *ak_head_class_tags(const akin_head_class *type, const void *self,
-                                      int64_t *count)
+const char *const *ak_head_class_tags(const akin_head_class *type, const void *self, int64_t *count)
 {
     return HAS(type, tags) && type->tags ? type->tags(self, count) : NULL;
 }

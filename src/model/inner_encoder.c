@@ -42,10 +42,11 @@ akin_status ak_inner_encoder_open(ak_inner_encoder *out, const akin_class_given 
     if (!has_sides(out))
         return AKIN_OK;
     ak_inner_encoder_free(out);
-    return ak_fail(error, AKIN_ERR_ARGUMENT,
-                   "%s encoder: \"%s\" has a prompt for queries and one for documents, which cannot "
-                   "be inside another: give it one \"prompt\"",
-                   outer, name);
+    return ak_fail(
+        error, AKIN_ERR_ARGUMENT,
+        "%s encoder: \"%s\" has a prompt for queries and one for documents, which cannot "
+        "be inside another: give it one \"prompt\"",
+        outer, name);
 }
 
 void ak_inner_encoder_free(ak_inner_encoder *encoder)
@@ -81,8 +82,7 @@ bool ak_inner_encoder_trainable(const ak_inner_encoder *encoder)
     return encoder->type->trainable && encoder->type->trainable(encoder->self);
 }
 
-void ak_inner_encoder_notes(const ak_inner_encoder *encoders, int64_t count, char *out,
-                            size_t size)
+void ak_inner_encoder_notes(const ak_inner_encoder *encoders, int64_t count, char *out, size_t size)
 {
     size_t used = 0;
     *out = 0;

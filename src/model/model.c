@@ -41,7 +41,8 @@ static akin_status take_encoders(akin_model *model, const akin_named_encoder *en
         if (!encoders[i].name || !encoders[i].encoder)
             return ak_fail(error, AKIN_ERR_ARGUMENT, "encoder %d of %d has no %s", i + 1, count,
                            encoders[i].name ? "object" : "name");
-        model->encoders[i] = (ak_model_encoder){ak_strdup(encoders[i].name), encoders[i].encoder, 0};
+        model->encoders[i] =
+            (ak_model_encoder){ak_strdup(encoders[i].name), encoders[i].encoder, 0};
         model->encoder_count = i + 1;
         if (!model->encoders[i].name)
             return ak_fail_memory(error);
@@ -239,8 +240,8 @@ akin_status akin_model_encode_in(const akin_model *model, akin_space space,
     akin_status status = AKIN_OK;
     for (int64_t i = 0; i < count && !status; i += CHUNK) {
         int64_t n = count - i < CHUNK ? count - i : CHUNK;
-        status = encode_chunk(model, way, arena, objects + i, ak_matrix(out + i * dim, n, dim),
-                              error);
+        status =
+            encode_chunk(model, way, arena, objects + i, ak_matrix(out + i * dim, n, dim), error);
         ak_arena_reset(arena);
     }
     ak_arena_free(arena);

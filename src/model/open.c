@@ -1,10 +1,8 @@
 /* Data sets and corpora of a context: its cache folder holds unpacked files and memoised hashes. */
 #include "model/model.h"
 
-
 akin_status akin_dataset_open(akin_dataset **out, akin_context *context, const char *path,
-                              akin_sample_kind kind, const akin_fields *fields,
-                              akin_error *error)
+                              akin_sample_kind kind, const akin_fields *fields, akin_error *error)
 {
     return ak_dataset_open_file(out, path, kind, fields, context ? context->cache_folder : NULL,
                                 error);

@@ -117,8 +117,9 @@ static akin_status set_prompts(akin_arena *arena, const char *path, const ak_sen
         root = i && !root ? NULL : without(arena, root, ours[i]);
     for (int i = 0; i < 3; i++)
         others = prompts = i && !prompts ? NULL : without(arena, others, names[i]);
-    if (!root || !prompts || !(one ? put_prompt(arena, was, p.query, root, prompts)
-                                   : put_prompts(arena, old, p, root, prompts)) ||
+    if (!root || !prompts ||
+        !(one ? put_prompt(arena, was, p.query, root, prompts)
+              : put_prompts(arena, old, p, root, prompts)) ||
         !ak_value_attach(arena, root, "prompts", prompts))
         return ak_fail_memory(error);
     return write_json(path, root, error);

@@ -44,18 +44,18 @@ static akin_status ambiguous(const akin_model *model, akin_error *error)
 {
     for (int i = 0; i < model->encoder_count; i++)
         if (ak_encoder_has_sides(model->encoders[i].encoder))
-            return ak_fail(error, AKIN_ERR_MISMATCH,
-                           "the model has a query and a document side (its encoder \"%s\" is one "
-                           "of two, or has a prompt for each): say which of the two the objects are",
-                           model->encoders[i].name);
+            return ak_fail(
+                error, AKIN_ERR_MISMATCH,
+                "the model has a query and a document side (its encoder \"%s\" is one "
+                "of two, or has a prompt for each): say which of the two the objects are",
+                model->encoders[i].name);
     return ak_fail(error, AKIN_ERR_MISMATCH,
                    "the model has a query and a document side (its head is %s): say which of "
                    "the two the objects are",
                    model->head->type->name);
 }
 
-akin_status ak_model_way(const akin_model *model, akin_space space, ak_way *way,
-                         akin_error *error)
+akin_status ak_model_way(const akin_model *model, akin_space space, ak_way *way, akin_error *error)
 {
     bool base = space == AKIN_SPACE_BASE || space == AKIN_SPACE_BASE_QUERY ||
                 space == AKIN_SPACE_BASE_DOCUMENT;
@@ -105,8 +105,8 @@ static ak_hash parameters_hash(const akin_parameters *parameters, const char *si
     for (int i = 0; i < ak_parameters_count(parameters); i++) {
         const akin_parameter *p = akin_parameters_get(parameters, i);
         if (strncmp(p->name, side, length) == 0 && p->name[length] == '.')
-            hash = ak_hash_combine(hash, ak_hash_bytes(p->value, (size_t)(p->rows * p->columns) *
-                                                                     sizeof *p->value));
+            hash = ak_hash_combine(
+                hash, ak_hash_bytes(p->value, (size_t)(p->rows * p->columns) * sizeof *p->value));
     }
     return hash;
 }

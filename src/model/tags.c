@@ -1,6 +1,6 @@
 /* Tags: what an encoder that chooses by the record (switch) says of each object, and what a head
-   that goes by it (switch) wants to know. A content's key holds the tag in its last byte, so that a run
-   over cached features knows it without reading an object. */
+   that goes by it (switch) wants to know. A content's key holds the tag in its last byte, so that a
+   run over cached features knows it without reading an object. */
 #include "model/model.h"
 
 #include "model/heads.h"
@@ -119,8 +119,7 @@ akin_status ak_model_tags(const akin_model *model, const akin_object *objects, i
 }
 
 akin_status ak_model_key_tags(const akin_model *model, const ak_hash *keys, const int64_t *content,
-                              int64_t n, akin_arena *arena, const int32_t **out,
-                              akin_error *error)
+                              int64_t n, akin_arena *arena, const int32_t **out, akin_error *error)
 {
     int32_t *tags;
     AK_TRY(new_tags(model, n, arena, &tags, error));

@@ -14,8 +14,7 @@ bool ak_encoder_has_sides(const akin_encoder *encoder)
 
 bool ak_encoder_is_two(const akin_encoder *encoder)
 {
-    return ak_encoder_has_sides(encoder) &&
-           encoder->towers[AK_QUERY_TOWER]->type != encoder->type;
+    return ak_encoder_has_sides(encoder) && encoder->towers[AK_QUERY_TOWER]->type != encoder->type;
 }
 
 const akin_encoder *ak_encoder_tower(const akin_encoder *encoder, ak_tower tower)
@@ -34,8 +33,7 @@ static bool read_alike(const akin_encoder *a, const akin_encoder *b)
 {
     const char *x = ak_value_get_string(a->given, "field", "");
     const char *y = ak_value_get_string(b->given, "field", "");
-    return (!a->type->key && !b->type->key) ||
-           (a->type->key == b->type->key && strcmp(x, y) == 0);
+    return (!a->type->key && !b->type->key) || (a->type->key == b->type->key && strcmp(x, y) == 0);
 }
 
 /* What it was given, where that is a map of the two; else what the whole was given. */

@@ -1,5 +1,5 @@
-/* The transformer encoder: a sentence-transformers folder of the BERT family. Texts are tokenised by
-   collate; forward runs the transformer, pooling, Dense modules and normalisation. */
+/* The transformer encoder: a sentence-transformers folder of the BERT family. Texts are tokenised
+   by collate; forward runs the transformer, pooling, Dense modules and normalisation. */
 #include "model/model.h"
 
 #include "model/adapter.h"
@@ -24,7 +24,7 @@ typedef struct transformer_options {
 } transformer_options;
 
 #define ROW(member, type, otherwise, help)                                                         \
-    #member, type, offsetof(transformer_options, member), otherwise, help
+#member, type, offsetof(transformer_options, member), otherwise, help
 static const akin_option options[] = {
     {ROW(path, AKIN_OPTION_STRING, NULL, "the sentence-transformers folder")},
     {ROW(max_length, AKIN_OPTION_INT, "0", "tokens of a text that are read; 0: as the folder says"),
@@ -82,7 +82,7 @@ struct transformer {
     ak_transformer_train *train; /* NULL: frozen */
     ak_bert *bert;               /* frozen only, as are the Dense modules */
     dense dense[AK_MAX_DENSE];
-    char *field, *prompt; /* field NULL: the object is the text; with `document`: of queries */
+    char *field, *prompt;  /* field NULL: the object is the text; with `document`: of queries */
     int32_t prompt_tokens; /* to leave out of pooling; 0: none */
     int32_t max_length;
     akin_precision precision;
@@ -202,8 +202,7 @@ static akin_status measure_prompt(transformer *t, akin_error *error)
 
 /* Of the options, or else of the folder. */
 static akin_status choose_prompts(ak_prompts *out, const transformer_options *o,
-                                  const transformer *t, const akin_place *place,
-                                  akin_error *error)
+                                  const transformer *t, const akin_place *place, akin_error *error)
 {
     *out = ak_sentence_folder_prompts(&t->folder);
     if ((o->prompt || o->prompt_name) && (o->query_prompt || o->document_prompt))
@@ -300,9 +299,9 @@ static akin_status transformer_create(void **self, const void *given, const akin
     if (!folder)
         return ak_fail_memory(error);
     char *lora = o->lora ? ak_path_join(place->folder, o->lora) : NULL;
-    akin_status status = o->lora && !lora ? ak_fail_memory(error)
-                                          : open_transformer(self, o, folder, lora, place,
-                                                             o->trainable, error);
+    akin_status status = o->lora && !lora
+                             ? ak_fail_memory(error)
+                             : open_transformer(self, o, folder, lora, place, o->trainable, error);
     ak_free(folder);
     return status;
 }
@@ -382,9 +381,8 @@ static akin_status add_weights(ak_hash *hash, const transformer *t, int module, 
     char *path = ak_path_join(folder, "model.safetensors");
     if (!path)
         return ak_fail_memory(error);
-    akin_status status = t->lora && module < 0
-                             ? ak_adapter_merge(t->lora, path, NULL, &file, error)
-                             : ak_file_hash(&file, path, t->cache_folder, error);
+    akin_status status = t->lora && module < 0 ? ak_adapter_merge(t->lora, path, NULL, &file, error)
+                                               : ak_file_hash(&file, path, t->cache_folder, error);
     ak_free(path);
     *hash = ak_hash_combine(*hash, file);
     return status;
@@ -396,10 +394,10 @@ static akin_status hash_settings(ak_hash *hash, const transformer *t, akin_error
     const ak_sentence_folder *f = &t->folder;
     char epsilon[32];
     ak_double_to_text(f->bert.layer_norm_epsilon, epsilon);
-    char *settings = ak_format("transformer|%d|%d|%d|%d|%d|%d|%d|%d|%s|%s",
-                               (int)t->precision, f->bert.layers, f->bert.heads,
-                               (int)t->max_length, f->pooling, f->include_prompt, f->normalize,
-                               (int)f->bert.activation, epsilon, t->prompt);
+    char *settings =
+        ak_format("transformer|%d|%d|%d|%d|%d|%d|%d|%d|%s|%s", (int)t->precision, f->bert.layers,
+                  f->bert.heads, (int)t->max_length, f->pooling, f->include_prompt, f->normalize,
+                  (int)f->bert.activation, epsilon, t->prompt);
     if (!settings)
         return ak_fail_memory(error);
     *hash = ak_hash_combine(ak_hash_text(settings), ak_tokenizer_fingerprint(t->tokenizer));

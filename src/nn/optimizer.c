@@ -4,9 +4,9 @@
 
    One pass over the block reads value, gradient and moments and writes all of them; the gradient is
    then zero for the next step. Segments of at most 4096 floats of one parameter are what threads
-   share; no element depends on another, so the bits do not depend on the threads. Of tables only the
-   rows that have gradients are updated, as torch.optim.SparseAdam does: the moments of other rows
-   wait. */
+   share; no element depends on another, so the bits do not depend on the threads. Of tables only
+   the rows that have gradients are updated, as torch.optim.SparseAdam does: the moments of other
+   rows wait. */
 #include "nn/nn.h"
 
 #include <fnmatch.h>

@@ -105,8 +105,7 @@ static bool text_size(const akin_index *index, const akin_object *documents, int
 }
 
 /* A NaN would be nearest to nothing and to everything, by the order of comparisons. */
-static akin_status check_finite(const float *vectors, int64_t count, int64_t dim,
-                                akin_error *error)
+static akin_status check_finite(const float *vectors, int64_t count, int64_t dim, akin_error *error)
 {
     for (int64_t i = 0; i < count; i++) {
         const float *row = vectors + i * dim;

@@ -10,6 +10,6 @@ const char *akin_version(void)
 
 void akin_describe(char *out, size_t size)
 {
-    snprintf(out, size, "akin %s\nkernels: %s%s\nthreads: OpenMP", AKIN_VERSION,
-             ak_kernel_name(), ak_bf16_is_native() ? "" : " (bf16 is emulated on this processor)");
+    snprintf(out, size, "akin %s\nkernels: %s%s\nthreads: OpenMP", AKIN_VERSION, ak_kernel_name(),
+             ak_bf16_is_native() ? "" : " (bf16 is emulated on this processor)");
 }

@@ -69,14 +69,14 @@ static void summarize(const akin_training *t, akin_fit_summary *summary)
     }
 }
 
-/* Is there a model to give? What is kept without validation is the last epoch's, and if the very next
-   step fails it is what failed. */
+/* Is there a model to give? What is kept without validation is the last epoch's, and if the very
+   next step fails it is what failed. */
 static bool has_model(const akin_training *t, akin_status status)
 {
     if (status == AKIN_ERR_DIVERGED && t->best_epoch > 0 && t->best_step == t->step)
         return false;
-    return !status || ((status == AKIN_ERR_DIVERGED || status == AKIN_ERR_INTERRUPTED) &&
-                       t->best_epoch >= 0);
+    return !status ||
+           ((status == AKIN_ERR_DIVERGED || status == AKIN_ERR_INTERRUPTED) && t->best_epoch >= 0);
 }
 
 /* The best model leaves the run. */
@@ -105,7 +105,8 @@ akin_status akin_fit(akin_model **model, akin_context *context, const akin_train
         status = run(t, error);
         if (summary)
             summarize(t, summary);
-        akin_status taken = has_model(t, status) ? take_model(t, model, status ? NULL : error) : AKIN_OK;
+        akin_status taken =
+            has_model(t, status) ? take_model(t, model, status ? NULL : error) : AKIN_OK;
         status = status ? status : taken;
     }
     ak_run_close(t);

@@ -30,8 +30,7 @@ static bool add_kind(inspection *i, const char *kind)
 
 /* ---- models ---- */
 
-static bool add_encoder(inspection *i, ak_value *map, const char *name,
-                        const akin_encoder *encoder)
+static bool add_encoder(inspection *i, ak_value *map, const char *name, const akin_encoder *encoder)
 {
     ak_value *one = ak_value_add(i->arena, map, name, AK_MAP);
     const char *prompt = encoder->type == &ak_encoder_transformer && !ak_encoder_has_sides(encoder)

@@ -38,8 +38,7 @@ static bool one_of(const akin_class_info *list, int64_t count, int64_t number,
     return true;
 }
 
-bool akin_list(const akin_context *context, const char *kind, int64_t number,
-               akin_class_info *info)
+bool akin_list(const akin_context *context, const char *kind, int64_t number, akin_class_info *info)
 {
     const void *type;
     if (number < 0)

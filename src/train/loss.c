@@ -61,9 +61,8 @@ akin_status ak_loss_make(akin_loss **out, akin_context *context, const ak_value 
     *out = NULL;
     akin_error why = {0};
     ak_found_class found = {NULL};
-    akin_status status =
-        ak_loss_find(context, ak_value_get_string(map, "type", "multiple_negatives_ranking"),
-                     &found, &why);
+    akin_status status = ak_loss_find(
+        context, ak_value_get_string(map, "type", "multiple_negatives_ranking"), &found, &why);
     AK_TRY(fail_at(ak_value_get(map, "type"), name, status, &why, error));
     akin_loss *loss = ak_calloc(1, sizeof *loss);
     if (!loss)

@@ -1,5 +1,6 @@
-/* Attached metrics: over the whole validation set after an epoch, over a training batch after a step.
-   Those of rankings are measured on a trial, those of scored pairs on similarities and scores. */
+/* Attached metrics: over the whole validation set after an epoch, over a training batch after a
+   step. Those of rankings are measured on a trial, those of scored pairs on similarities and
+   scores. */
 #include "train/train.h"
 
 #include "eval/pairs.h"
@@ -16,9 +17,8 @@ static bool has_metric(const akin_training *t, akin_metric_kind kind)
 }
 
 /* values: of every metric of that kind, in its place. */
-static akin_status measure_ranking(const akin_training *t, const ak_trial *trial,
-                                   const ak_sides *x, akin_arena *arena, double *values,
-                                   akin_error *error)
+static akin_status measure_ranking(const akin_training *t, const ak_trial *trial, const ak_sides *x,
+                                   akin_arena *arena, double *values, akin_error *error)
 {
     akin_ranking *rankings;
     int64_t queries = trial->relevance.queries;
@@ -57,9 +57,8 @@ static akin_status check_monitored(const akin_training *t, const ak_metric *metr
                    "%s: on the validation data \"%s\" is not defined (%s) and cannot tell the best "
                    "epoch",
                    ak_dataset_name(t->validation.dataset), metric->name,
-                   metric->type->kind == AKIN_METRIC_RANKING
-                       ? "no query has a relevant candidate"
-                       : "as of scores that are all equal");
+                   metric->type->kind == AKIN_METRIC_RANKING ? "no query has a relevant candidate"
+                                                             : "as of scores that are all equal");
 }
 
 /* limit_validation_batches means: as many queries as the batches of the loss have samples. */

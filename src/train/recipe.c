@@ -79,12 +79,13 @@ static akin_status read_record(akin_recipe *recipe, const char *json, akin_error
     return ak_recipe_parse(recipe, error);
 }
 
-akin_status akin_recipe_of_model(akin_recipe **out, akin_context *context,
-                                 const akin_model *model, akin_error *error)
+akin_status akin_recipe_of_model(akin_recipe **out, akin_context *context, const akin_model *model,
+                                 akin_error *error)
 {
     *out = NULL;
     if (!model->training_json)
-        return ak_fail(error, AKIN_ERR_UNSUPPORTED, "the model keeps no recipe: it was not trained");
+        return ak_fail(error, AKIN_ERR_UNSUPPORTED,
+                       "the model keeps no recipe: it was not trained");
     akin_recipe *recipe;
     AK_TRY(make(&recipe, context, error));
     return hand_over(out, recipe, read_record(recipe, model->training_json, error));
@@ -106,8 +107,8 @@ const char *akin_recipe_json(const akin_recipe *recipe)
     return recipe->json;
 }
 
-akin_status akin_recipe_loaders(akin_recipe *recipe, akin_loader **train,
-                                akin_loader **validation, akin_error *error)
+akin_status akin_recipe_loaders(akin_recipe *recipe, akin_loader **train, akin_loader **validation,
+                                akin_error *error)
 {
     *train = *validation = NULL;
     AK_TRY(ak_recipe_open_data(recipe, error));

@@ -66,8 +66,8 @@ static const ak_value *switch_map(const ak_value *class, const char *key)
     return map && map->kind == AK_MAP ? map : NULL;
 }
 
-/* A head for a tag that no encoder gives is told here, where the line is known; of a plug-in's encoder
-   that gives tags only the model knows which. */
+/* A head for a tag that no encoder gives is told here, where the line is known; of a plug-in's
+   encoder that gives tags only the model knows which. */
 static akin_status check_tags(const akin_recipe *recipe, akin_error *error)
 {
     const ak_value *heads = switch_map(ak_value_get(recipe->root, "head"), "heads");
@@ -108,8 +108,7 @@ akin_status ak_recipe_make_loss(akin_loss **out, const akin_recipe *recipe, akin
     if (map && map->kind == AK_MAP)
         return ak_loss_make(out, recipe->context, map, recipe->name, error);
     bool pairs = recipe->data.samples == AKIN_PAIRS;
-    return akin_loss_create(out, recipe->context,
-                            pairs ? "multiple_negatives_ranking" : "triplet",
+    return akin_loss_create(out, recipe->context, pairs ? "multiple_negatives_ranking" : "triplet",
                             pairs ? "symmetric: true" : NULL, error);
 }
 

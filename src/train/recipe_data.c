@@ -89,9 +89,8 @@ static akin_status open_stream(akin_recipe *recipe, akin_error *error)
     char *full = input ? ak_strdup("-") : ak_path_join(recipe->folder, file->path);
     if (!full)
         return ak_fail_memory(error);
-    akin_status status = akin_stream_open(&recipe->stream, full,
-                                          (akin_sample_kind)recipe->data.samples, &file->fields,
-                                          error);
+    akin_status status = akin_stream_open(
+        &recipe->stream, full, (akin_sample_kind)recipe->data.samples, &file->fields, error);
     ak_free(full);
     AK_TRY(status);
     return akin_stream_loader_create(&recipe->train_loader, recipe->stream, &options, error);
@@ -125,7 +124,8 @@ static akin_status open_data(akin_recipe *recipe, akin_error *error)
     return AKIN_OK;
 }
 
-/* A file that was changed since is split in another way: what was trained on may be held out now. */
+/* A file that was changed since is split in another way: what was trained on may be held out now.
+ */
 static void check_same(const akin_recipe *recipe)
 {
     ak_hash hash;

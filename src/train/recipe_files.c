@@ -13,8 +13,12 @@ typedef struct file_options {
 #define FILE_ROW(member) #member, .offset = offsetof(file_options, member)
 const akin_option ak_file_rows[] = {
     {.name = FILE_ROW(path), .type = AKIN_OPTION_STRING, .help = "the file"},
-    {.name = FILE_ROW(weight), .type = AKIN_OPTION_FLOAT, .default_text = "1", .minimum = 1e-9,
-     .maximum = AK_MAX_WEIGHT, .help = "how often an epoch draws each of its samples"},
+    {.name = FILE_ROW(weight),
+     .type = AKIN_OPTION_FLOAT,
+     .default_text = "1",
+     .minimum = 1e-9,
+     .maximum = AK_MAX_WEIGHT,
+     .help = "how often an epoch draws each of its samples"},
     {NULL}};
 
 static akin_status parse_file(akin_recipe *recipe, const ak_value *value, ak_data_file *file,

@@ -1,5 +1,5 @@
-/* One data set of a run: its labels, its cached features, and how the loader's threads make the input
-   of a step from them. */
+/* One data set of a run: its labels, its cached features, and how the loader's threads make the
+   input of a step from them. */
 #include "train/train.h"
 
 const ak_hash *ak_side_keys(const ak_side *side)
@@ -38,9 +38,8 @@ static akin_status collate_encoder(const ak_side *side, int e, const ak_batch *b
     const akin_encoder *encoder = side->model->encoders[e].encoder;
     bool sides = ak_encoder_has_sides(encoder);
     for (int t = 0; t < (sides ? AK_TOWERS : 1); t++) {
-        ak_step_run run = {.encoder = ak_encoder_tower(encoder, (ak_tower)t),
-                           .number = e,
-                           .tower = (ak_tower)t};
+        ak_step_run run = {
+            .encoder = ak_encoder_tower(encoder, (ak_tower)t), .number = e, .tower = (ak_tower)t};
         if (side->features && ak_features_have(side->features, e, run.tower))
             continue;
         choose_rows(&run, sides, batch, chunk);
@@ -148,8 +147,7 @@ static bool all_cached(const akin_model *model)
    more than a cache should hold, and what fits into one can be read as a data set. */
 static akin_status open_stream(ak_side *side, akin_error *error)
 {
-    const ak_key_rule rule = {ak_model_rule_keys, (void *)side->model,
-                              side->model->encoder_count};
+    const ak_key_rule rule = {ak_model_rule_keys, (void *)side->model, side->model->encoder_count};
     side->reads_objects = true;
     AK_TRY(ak_table_empty(&side->table, akin_dataset_kind(side->dataset), error));
     return ak_loader_prepare_stream(side->loader, &rule, collate, side, error);

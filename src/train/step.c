@@ -177,13 +177,13 @@ akin_status ak_train_step(akin_training *t, ak_batch *batch, akin_error *error)
 {
     step s;
     AK_TRY(begin(t, &s, batch, true, error));
-    AK_TRY(encoders_forward(t, &s, error));  /* batch -> features */
-    AK_TRY(head_forward(t, &s, error));      /* features -> embeddings */
-    AK_TRY(loss_compute(t, &s, error));      /* embeddings -> loss */
-    AK_TRY(head_backward(t, &s, error));     /* loss -> gradients */
+    AK_TRY(encoders_forward(t, &s, error)); /* batch -> features */
+    AK_TRY(head_forward(t, &s, error));     /* features -> embeddings */
+    AK_TRY(loss_compute(t, &s, error));     /* embeddings -> loss */
+    AK_TRY(head_backward(t, &s, error));    /* loss -> gradients */
     AK_TRY(encoders_backward(t, &s, error));
     if (++t->accumulated >= t->trainer.accumulate)
-        ak_train_update(t);                  /* gradients -> parameters */
+        ak_train_update(t); /* gradients -> parameters */
     t->embeddings = s.embeddings;
     t->loss_value = s.loss;
     t->loss_sum += s.loss * (double)batch->count;

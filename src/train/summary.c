@@ -114,10 +114,11 @@ void ak_tell_doubts(const akin_training *t)
         return;
     doubt = doubt_of(t->validation.table);
     if (doubt)
-        ak_warn(t->context,
-                "%s, the validation data (%lld samples): %s; it can hardly tell a better model from a "
-                "worse one",
-                ak_dataset_name(t->validation.dataset), (long long)t->validation.table->count, doubt);
+        ak_warn(
+            t->context,
+            "%s, the validation data (%lld samples): %s; it can hardly tell a better model from a "
+            "worse one",
+            ak_dataset_name(t->validation.dataset), (long long)t->validation.table->count, doubt);
 }
 
 static void add_encoder_line(ak_text *text, const char *name, const akin_encoder *encoder)

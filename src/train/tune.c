@@ -39,8 +39,7 @@ typedef struct tuner {
 
 akin_tune_options akin_tune_defaults(void)
 {
-    return (akin_tune_options){
-        .size = sizeof(akin_tune_options), .inner = 0.2, .resamples = 1000};
+    return (akin_tune_options){.size = sizeof(akin_tune_options), .inner = 0.2, .resamples = 1000};
 }
 
 /* ---- one model ---- */
@@ -124,8 +123,8 @@ static akin_status run_trial(const tuner *t, akin_recipe *recipe, akin_tune_tria
     akin_fit_summary summary = {0};
     akin_error why = {0};
     double start = ak_seconds();
-    akin_status status = fit(t, recipe, t->inner_train, t->inner_validation, 0, &model, &summary,
-                             &why);
+    akin_status status =
+        fit(t, recipe, t->inner_train, t->inner_validation, 0, &model, &summary, &why);
     trial->value = NAN;
     trial->best_epoch = summary.best_epoch;
     trial->epochs = summary.epochs;
@@ -144,9 +143,8 @@ static void tell_trial(const tuner *t, int64_t number, const akin_tune_trial *tr
     if (!isnan(trial->value))
         snprintf(value, sizeof value, "%s %.4f", t->metrics.metrics[0], trial->value);
     ak_note(t->context, "trial %lld of %lld: %s, best epoch %lld of %lld%s: %s",
-            (long long)number + 1, (long long)t->points.count, value,
-            (long long)trial->best_epoch, (long long)trial->epochs,
-            trial->reused ? ", kept" : "", trial->settings);
+            (long long)number + 1, (long long)t->points.count, value, (long long)trial->best_epoch,
+            (long long)trial->epochs, trial->reused ? ", kept" : "", trial->settings);
 }
 
 static akin_status find_or_run(tuner *t, int64_t number, akin_error *error)
@@ -160,9 +158,8 @@ static akin_status find_or_run(tuner *t, int64_t number, akin_error *error)
     ak_hash key = ak_hash_combine(t->ground, ak_hash_text(akin_recipe_json(recipe)));
     akin_status status = AKIN_OK;
     if (!ak_tune_log_find(t->log, key, trial)) {
-        ak_progress(t->context, (double)number / (double)t->points.count,
-                    "trial %lld of %lld: %s", (long long)number + 1, (long long)t->points.count,
-                    point->text);
+        ak_progress(t->context, (double)number / (double)t->points.count, "trial %lld of %lld: %s",
+                    (long long)number + 1, (long long)t->points.count, point->text);
         status = run_trial(t, recipe, trial, error);
         if (!status)
             status = ak_tune_log_add(t->log, key, trial, error);
@@ -320,8 +317,8 @@ static akin_status train_again(tuner *t, akin_tune_result *result, akin_model **
     akin_fit_summary summary;
     AK_TRY(open_recipe(t, &t->points.items[t->point_of[0]], &recipe, error));
     ak_progress(t->context, 1, "training the best settings on all training data");
-    akin_status status = fit(t, recipe, t->train, NULL, t->trials[0].best_epoch, model, &summary,
-                             error);
+    akin_status status =
+        fit(t, recipe, t->train, NULL, t->trials[0].best_epoch, model, &summary, error);
     akin_recipe_free(recipe);
     if (!status)
         status = evaluate(t, *model, t->recipe->validation_set, t->options.resamples, &e, error);

@@ -69,7 +69,8 @@ static akin_status embed_contents(akin_training *t, const ak_side *side, const i
                       .arena = t->chunk_arena,
                       .precision = t->trainer.precision,
                       .documents = way.tower == AK_DOCUMENT_TOWER ? y.rows : 0};
-    akin_matrix features = way.head ? ak_matrix_new(t->chunk_arena, y.rows, t->model->input_dim) : y;
+    akin_matrix features =
+        way.head ? ak_matrix_new(t->chunk_arena, y.rows, t->model->input_dim) : y;
     if (!features.data)
         return ak_fail_memory(error);
     if (side->features)
@@ -78,8 +79,8 @@ static akin_status embed_contents(akin_training *t, const ak_side *side, const i
         AK_TRY(run_encoders(side, way.tower, numbers, features, &pass, error));
     if (!way.head)
         return AKIN_OK;
-    AK_TRY(ak_model_key_tags(t->model, ak_side_keys(side), numbers, y.rows, t->chunk_arena, &pass.tags,
-                             error));
+    AK_TRY(ak_model_key_tags(t->model, ak_side_keys(side), numbers, y.rows, t->chunk_arena,
+                             &pass.tags, error));
     return ak_model_head_forward(t->model, &pass, features, y, error);
 }
 
@@ -137,10 +138,11 @@ static akin_status check_finite(akin_training *t, akin_matrix y, akin_error *err
         for (int64_t j = 0; j < y.columns; j++)
             if (!isfinite(y.data[i * y.stride + j])) {
                 t->diverged = true;
-                return ak_fail(error, AKIN_ERR_DIVERGED,
-                               "vectors are not finite after step %lld, in epoch %lld; a smaller lr "
-                               "may help",
-                               (long long)t->step, (long long)t->epoch);
+                return ak_fail(
+                    error, AKIN_ERR_DIVERGED,
+                    "vectors are not finite after step %lld, in epoch %lld; a smaller lr "
+                    "may help",
+                    (long long)t->step, (long long)t->epoch);
             }
     return AKIN_OK;
 }

@@ -1,5 +1,5 @@
-/* Fuzz target: fastText's .bin. Words of whatever is accepted must be found, and vectors of known and
-   unknown words lie inside the bytes. */
+/* Fuzz target: fastText's .bin. Words of whatever is accepted must be found, and vectors of known
+   and unknown words lie inside the bytes. */
 #include "fuzz.h"
 
 #include "model/fasttext.h"
