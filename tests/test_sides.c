@@ -164,6 +164,20 @@ static void assert_same_vectors(const akin_model *a, const akin_model *b)
     }
 }
 
+/* Saved, and the encoder's folder alone: a sentence-transformers folder that says it all. */
+static void assert_folder_says_it(const akin_model *model)
+{
+    const char *folders[] = {scratch_path("kept"), scratch_path("kept/encoders/text")};
+    ak_remove_tree(folders[0]);
+    assert_ok(akin_model_save(model, folders[0], false, told));
+    for (int i = 0; i < 2; i++) {
+        akin_model *again;
+        assert_ok(akin_model_load(&again, context, folders[i], AKIN_AS_SAVED, told));
+        assert_same_vectors(model, again);
+        akin_model_free(again);
+    }
+}
+
 /* ---- prompts ---- */
 
 #define NAMED(query, document, more)                                                               \
@@ -217,6 +231,19 @@ static void test_which_prompts(void **state)
             assert_true(ak_hash_equal(space_of(model, space), space_of(plain, AKIN_SPACE_MODEL)));
             akin_model_free(plain);
         }
+        assert_folder_says_it(model);
+        akin_model_free(model);
+    }
+}
+
+static void test_frozen_options_are_in_the_folder(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {", max_length: 4", ", max_length: 4, prompt: 'new '",
+                                       ", max_length: 5, query_prompt: 'query : '"};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        akin_model *model = transformer_of("tiny", rows[i]);
+        assert_folder_says_it(model);
         akin_model_free(model);
     }
 }
@@ -882,6 +909,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_which_prompts),
+        cmocka_unit_test(test_frozen_options_are_in_the_folder),
         cmocka_unit_test(test_prompts_refused),
         cmocka_unit_test(test_the_cache_keeps_sides_apart),
         cmocka_unit_test(test_cached_or_not),

@@ -341,8 +341,7 @@ static akin_status transformer_save(const void *self, const char *folder, akin_e
     bool changed = tuned(t);
     ak_prompts prompts = {t->prompt, t->document ? t->document->prompt : t->prompt};
     AK_TRY(ak_sentence_folder_copy(t->path, folder, !changed, error));
-    if (t->train)
-        AK_TRY(ak_sentence_folder_adapt(&t->folder, folder, t->max_length, prompts, error));
+    AK_TRY(ak_sentence_folder_adapt(&t->folder, folder, t->max_length, prompts, error));
     if (changed)
         return ak_transformer_train_save(t->train, folder, error);
     return t->lora ? save_merged(t, folder, error) : AKIN_OK;
