@@ -1,6 +1,9 @@
 /* akin distill MODEL --output FOLDER */
 #include "cli.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static struct {
     char *output, *corpus, *field, *precision;
     double sif;
@@ -23,6 +26,18 @@ static struct poptOption rows[] = {
      "TYPE"},
     {"force", 'f', POPT_ARG_NONE, &options.force, 0, "replace the output if it exists", NULL},
     POPT_TABLEEND};
+
+/* Would the output replace the model, or a folder that has it? */
+static bool holds(const char *output, const char *model)
+{
+    char *outer = realpath(output, NULL), *inner = realpath(model, NULL);
+    size_t length = outer ? strlen(outer) : 0;
+    bool held = outer && inner && strncmp(inner, outer, length) == 0 &&
+                (inner[length] == '/' || !inner[length]);
+    free(outer);
+    free(inner);
+    return held;
+}
 
 static akin_status distill(akin_context *context, const char *path, akin_distill_report *report,
                            akin_error *error)
@@ -63,6 +78,9 @@ static int run(akin_context *context, const char **arguments, int count)
         return cli_usage("distill", "--field is of the --corpus, which is missing");
     if (options.dim < 0)
         return cli_usage("distill", "--dim must be at least 1");
+    if (holds(options.output, arguments[0]))
+        return cli_usage("distill", "%s is not replaced: it holds %s, the model to distil",
+                         options.output, arguments[0]);
     if (distill(context, arguments[0], &report, &error))
         return cli_fail(&error);
     cli_say("%lld tokens, %lld of %lld numbers, %.1f %% of the variance", (long long)report.tokens,

@@ -276,7 +276,8 @@ static int run(akin_context *context, const char **arguments, int count)
                            "--force begins anew",
                            checkpoint, checkpoint);
     else if (akin_model_may_save(output, options.force, &error) ||
-             open_recipe(&recipe, context, arguments[0], &list, &error))
+             open_recipe(&recipe, context, arguments[0], &list, &error) ||
+             akin_recipe_may_save(recipe, output, options.force, &error))
         result = cli_fail(&error);
     else
         result = train(context, recipe, output, checkpoint);

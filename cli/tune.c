@@ -132,6 +132,19 @@ static void remove_trials(const char *folder)
     free(file);
 }
 
+/* Before hours of trials: may the model be saved there? */
+static akin_status may_save(akin_context *context, const char *path, int sets, const char *output,
+                            akin_error *error)
+{
+    akin_recipe *recipe;
+    akin_status status =
+        akin_recipe_open(&recipe, context, path, (const char *const *)options.sets, sets, error);
+    if (!status)
+        status = akin_recipe_may_save(recipe, output, options.force, error);
+    akin_recipe_free(recipe);
+    return status;
+}
+
 static int tune(akin_context *context, const char *recipe, const char *output, const char *folder)
 {
     akin_error error = {0};
@@ -141,6 +154,8 @@ static int tune(akin_context *context, const char *recipe, const char *output, c
     int sets = 0;
     while (options.sets && options.sets[sets])
         sets++;
+    if (may_save(context, recipe, sets, output, &error))
+        return cli_fail(&error);
     o.trials = options.trials;
     o.inner = options.inner;
     o.folder = folder;

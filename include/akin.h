@@ -945,6 +945,10 @@ AKIN_API akin_trainer akin_recipe_trainer(const akin_recipe *recipe); /* to edit
 /* The recipe's data; loaders belong to it. *validation is NULL when the recipe names none. */
 AKIN_API akin_status akin_recipe_loaders(akin_recipe *recipe, akin_loader **train,
                                          akin_loader **validation, akin_error *error);
+/* As akin_model_may_save, and AKIN_ERR_EXISTS too where `path` holds what the recipe reads: an
+   encoder, an adapter, the teacher or a file of data, which would be replaced with it. */
+AKIN_API akin_status akin_recipe_may_save(const akin_recipe *recipe, const char *path, bool replace,
+                                          akin_error *error);
 /* The recipe as JSON, defaults filled in: what a model directory keeps. Valid until it is freed. */
 AKIN_API const char *akin_recipe_json(const akin_recipe *recipe);
 /* Of the recipe that a model was trained by, data and encoders: akin_recipe_loaders gives the same

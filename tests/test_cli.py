@@ -177,6 +177,38 @@ def force_replaces_models_only():
 
 
 @case
+def force_spares_what_the_run_reads():
+    train("own", "--set", "train.epochs=1")
+    shutil.copytree("tiny", "own/encoders/inner")
+    shutil.copy("pairs.jsonl", "own/pairs.jsonl")
+    os.symlink("own", "owned")
+    says = "own is not replaced: it holds "
+    for path, what, *words in [
+            ("own/encoders/inner", "an encoder", "--set", "encoders.text.path=own/encoders/inner"),
+            ("./own/../own/encoders/inner", "an encoder", "--set",
+             "encoders.text.path=./own/../own/encoders/inner"),
+            ("owned/encoders/inner", "an encoder", "--set", "encoders.text={type: two_towers, query: "
+             "{type: transformer, path: tiny}, document: "
+             "{type: transformer, path: owned/encoders/inner}}"),
+            ("own", "the teacher", "--set", "train.teacher=own"),
+            ("own/pairs.jsonl", "the validation data", "--set", "data.validation=own/pairs.jsonl"),
+            ("own/pairs.jsonl", "training data", "--set", "data.train=[own/pairs.jsonl]")]:
+        train("own", "--force", *words, status=1, says=f"{path}, {what} of this run")
+        train("own", "--force", *words, status=1, says=says)
+    train("own/", "--force", "--set", "train.teacher=own", status=1, says="own, the teacher")
+    akin("distill", "own", "-o", "owned", "--force", status=2, says="holds own, the model to distil")
+    akin("distill", "own/encoders/inner", "-o", "own", "--force", status=2, says="the model to distil")
+    pathlib.Path("own.yaml").write_text(
+        "encoders: {text: {type: transformer, path: own/encoders/inner}}\n"
+        "data: {train: pairs.jsonl, samples: pairs}\ntune: {train.epochs: [1, 2]}\n")
+    akin("tune", "own.yaml", "-o", "own", "--force", status=1, says="an encoder of this run")
+    assert os.path.exists("own/encoders/inner/config.json") and os.path.exists("own/pairs.jsonl")
+    shutil.copytree("tiny", "own-tiny")  # a name that only begins like the output's
+    train("own", "--force", "--set", "train.epochs=1", "--set", "encoders.text.path=own-tiny")
+    os.unlink("owned")
+
+
+@case
 def quiet_is_quiet():
     out, err = train("quiet", "--quiet", "--set", "train.epochs=1")
     assert out == "quiet\n" and not err, err

@@ -49,6 +49,8 @@ void ak_remove_stale(const char *path);
 typedef enum ak_path_kind { AK_PATH_NONE, AK_PATH_FILE, AK_PATH_FOLDER } ak_path_kind;
 ak_path_kind ak_path_what(const char *path);
 bool ak_path_is_pipe(const char *path); /* opening one waits for who writes it */
+/* Is `path` the folder itself or in it, links followed? No where either is not there. */
+bool ak_path_holds(const char *folder, const char *path);
 bool ak_path_has_suffix(const char *path, const char *suffix);
 /* Fresh memory (ak_free), NULL when out of memory. An absolute `name` stands alone. */
 char *ak_path_join(const char *folder, const char *name);

@@ -20,6 +20,19 @@ bool ak_path_is_pipe(const char *path)
     return !stat(path, &info) && S_ISFIFO(info.st_mode);
 }
 
+bool ak_path_holds(const char *folder, const char *path)
+{
+    char *outer = realpath(folder, NULL), *inner = realpath(path, NULL);
+    size_t length = outer ? strlen(outer) : 0;
+    if (length && outer[length - 1] == '/') /* the root */
+        length--;
+    bool held = outer && inner && strncmp(inner, outer, length) == 0 &&
+                (inner[length] == '/' || !inner[length]);
+    free(outer);
+    free(inner);
+    return held;
+}
+
 bool ak_path_has_suffix(const char *path, const char *suffix)
 {
     size_t length = strlen(path), tail = strlen(suffix);
