@@ -311,6 +311,68 @@ static void test_the_base_wins(void **state)
     akin_model_free(model);
 }
 
+static double base_figure(const akin_model *model, const akin_model *base)
+{
+    const char *metric = "reciprocal_rank@40";
+    akin_dataset *dataset;
+    akin_evaluation *evaluation;
+    akin_evaluator_options options = akin_evaluator_defaults();
+    options.metrics = (akin_metric_list){&metric, 1};
+    assert_ok(akin_dataset_open(&dataset, context, scratch_path("pairs.jsonl"), AKIN_PAIRS, NULL,
+                                told));
+    assert_ok(
+        akin_evaluate(&evaluation, model, base, AKIN_EVALUATE_PAIRS, dataset, &options, told));
+    double figure = evaluation->rows[0].base;
+    akin_evaluation_free(evaluation);
+    akin_dataset_free(dataset);
+    return figure;
+}
+
+/* Trains on from the adapter of "first", into "second". */
+static akin_model *train_on(const char *extra)
+{
+    akin_model *model;
+    assert_ok(train(&model, write_recipe(extra, "1e-3", ", epochs: 1"), (plan){0}, NULL, told));
+    assert_ok(akin_model_save(model, scratch_path("second"), true, told));
+    akin_model_free(model);
+    assert_ok(akin_model_load(&model, context, scratch_path("second"), AKIN_AS_SAVED, told));
+    return model;
+}
+
+/* An adapter that training starts from is part of the base, whether or not it is trained on. */
+static void test_a_base_with_an_adapter(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {
+        ", lora: first/encoders/text/lora",
+        ", lora: first/encoders/text/lora, lora_rank: 4, lora_alpha: 16"};
+    akin_model *model, *plain;
+    akin_named_encoder named = {"text", NULL};
+    char options[600];
+    assert_ok(train(&model, write_recipe(", lora_rank: 4", "1e-2", ", epochs: 4"), (plan){0}, NULL,
+                    told));
+    assert_ok(akin_model_save(model, scratch_path("first"), true, told));
+    akin_model_free(model);
+    snprintf(options, sizeof options, "{path: '%s', lora: '%s'}", scratch_path("tiny"),
+             scratch_path("first/encoders/text/lora"));
+    assert_ok(akin_encoder_create(&named.encoder, context, "transformer", options, told));
+    akin_model *base;
+    assert_ok(akin_model_create(&base, context, &named, 1, NULL, told));
+    assert_ok(akin_model_load(&plain, context, scratch_path("tiny"), AKIN_F32, told));
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        akin_hash space;
+        model = train_on(ways[i]);
+        double expected = base_figure(model, base);
+        assert_true(fabs(expected - base_figure(model, plain)) > 1e-4);
+        assert_float_equal(base_figure(model, NULL), expected, 1e-12);
+        assert_ok(akin_model_fingerprint(base, &space, told));
+        assert_true(ak_hash_equal(space, model->base)); /* what akin.json calls the base */
+        akin_model_free(model);
+    }
+    akin_model_free(plain);
+    akin_model_free(base);
+}
+
 static void test_divergence(void **state)
 {
     (void)state;
@@ -446,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_runs_without_memory), cmocka_unit_test(test_the_base_wins),
         cmocka_unit_test(test_divergence),          cmocka_unit_test(test_resumed_bits),
         cmocka_unit_test(test_kept_layers),         cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_a_base_with_an_adapter),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

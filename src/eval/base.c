@@ -1,6 +1,6 @@
 /* The base of a tuned model. Frozen encoders under a head are their own base. Encoders that were
-   trained are not: then it is the folder that akin.json names, read with the model's own options
-   (field, maximum length), so that nothing differs but the weights. */
+   trained are not: then it is the folder that akin.json names, with the adapter it names, read with
+   the model's own options (field, maximum length), so that nothing differs but the weights. */
 #include "eval/evaluator.h"
 
 #include <string.h>
@@ -29,12 +29,40 @@ static bool any_trained(const akin_model *model)
     return trained;
 }
 
-static akin_status load(akin_model **out, const akin_model *model, akin_error *error)
+/* A base with an adapter is none of the folders that akin saved: it is opened as it was before the
+   training, with the tuned encoder's options but for those that train. */
+static akin_status open_adapted(akin_encoder **out, const akin_model *model, akin_error *error)
 {
     const akin_encoder *tuned = model->encoders[0].encoder;
+    akin_arena *arena;
+    AK_TRY(ak_arena_create(&arena, error));
+    ak_value *map = ak_value_new_map(arena);
+    bool whole = ak_value_add_string(arena, map, "path", model->base_path) &&
+                 ak_value_add_string(arena, map, "lora", model->base_lora) &&
+                 ak_value_add_bool(arena, map, "trainable", false);
+    for (const ak_value *o = tuned->given->first; o && whole; o = o->next)
+        if (!ak_value_get(map, o->key))
+            whole = ak_value_attach(arena, map, o->key, o) != NULL;
+    akin_status status = whole ? ak_encoder_make(out, model->context, map, model->base_path, ".",
+                                                 tuned->precision, false, error)
+                               : ak_fail_memory(error);
+    ak_arena_free(arena);
+    return status;
+}
+
+static akin_status open_encoder(akin_encoder **out, const akin_model *model, akin_error *error)
+{
+    const akin_encoder *tuned = model->encoders[0].encoder;
+    if (model->base_lora)
+        return open_adapted(out, model, error);
+    return ak_encoder_make(out, model->context, tuned->given, model->base_path, model->base_path,
+                           tuned->precision, true, error);
+}
+
+static akin_status load(akin_model **out, const akin_model *model, akin_error *error)
+{
     akin_named_encoder named = {model->encoders[0].name, NULL};
-    AK_TRY(ak_encoder_make(&named.encoder, model->context, tuned->given, model->base_path,
-                           model->base_path, tuned->precision, true, error));
+    AK_TRY(open_encoder(&named.encoder, model, error));
     akin_status status = akin_model_create(out, model->context, &named, 1, NULL, error);
     if (status)
         akin_encoder_free(named.encoder);

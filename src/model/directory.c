@@ -12,6 +12,7 @@
 #include "model/model.h"
 
 #include "base/safetensors.h"
+#include "model/encoders.h"
 #include "model/sentence_folder.h"
 #include "model/static_folder.h"
 #include "model/transformer.h"
@@ -67,8 +68,10 @@ static akin_status describe_base(const akin_model *model, akin_arena *arena, ak_
     ak_hash_to_hex(fingerprint, hex);
     ak_value *base = ak_value_add(arena, root, "base", AK_MAP);
     ak_value *path = ak_value_add_string(arena, base, "path", model->base_path);
+    bool lora =
+        !model->base_lora || ak_value_add_string(arena, base, "lora", model->base_lora) != NULL;
     ak_value *print = ak_value_add_string(arena, base, "fingerprint", hex);
-    return path && print ? AKIN_OK : ak_fail_memory(error);
+    return path && lora && print ? AKIN_OK : ak_fail_memory(error);
 }
 
 static ak_hash head_checksum(const akin_head *head)
@@ -324,9 +327,12 @@ static akin_status keep_record(akin_model *model, const ak_value *root, akin_err
             status = ak_fail_memory(error);
     }
     const char *base = ak_value_get_string(ak_value_get(root, "base"), "path", NULL);
+    const char *lora = ak_value_get_string(ak_value_get(root, "base"), "lora", NULL);
     const char *print = ak_value_get_string(ak_value_get(root, "base"), "fingerprint", "");
     if (!ak_hash_from_hex(print, &model->base))
         model->base = (ak_hash){0};
+    if (!status)
+        status = ak_copy_option(&model->base_lora, lora, error);
     if (!status)
         status = ak_model_loss_recall(model, root, error);
     if (!status)

@@ -128,6 +128,7 @@ void akin_model_free(akin_model *model)
     akin_head_free(model->head);
     ak_free(model->path);
     ak_free(model->base_path);
+    ak_free(model->base_lora);
     ak_free(model->training_json);
     ak_free(model->metrics_json);
     ak_model_loss_free(model->loss);
@@ -308,12 +309,18 @@ void akin_model_notes(const akin_model *model, char *out, size_t size)
 
 /* ---- the record of a run ---- */
 
-const char *ak_model_encoder_path(const akin_model *model)
+static const void *first_transformer(const akin_model *model)
 {
     for (int i = 0; i < model->encoder_count; i++)
         if (model->encoders[i].encoder->type == &ak_encoder_transformer)
-            return ak_transformer_path(model->encoders[i].encoder->self);
+            return model->encoders[i].encoder->self;
     return NULL;
+}
+
+const char *ak_model_encoder_path(const akin_model *model)
+{
+    const void *transformer = first_transformer(model);
+    return transformer ? ak_transformer_path(transformer) : NULL;
 }
 
 static akin_status replace_text(char **place, const char *text, akin_error *error)
@@ -326,6 +333,18 @@ static akin_status replace_text(char **place, const char *text, akin_error *erro
     ak_free(*place);
     *place = copy;
     return AKIN_OK;
+}
+
+akin_status ak_model_name_base(akin_model *model, akin_error *error)
+{
+    const void *transformer = first_transformer(model);
+    const char *lora = transformer ? ak_transformer_lora(transformer) : NULL;
+    char *adapter = lora ? ak_path_absolute(lora) : NULL;
+    if (lora && !adapter)
+        return ak_fail_memory(error);
+    ak_free(model->base_lora);
+    model->base_lora = adapter;
+    return replace_text(&model->base_path, ak_model_encoder_path(model), error);
 }
 
 akin_status ak_model_set_record(akin_model *model, const char *base_path, const char *training,

@@ -175,6 +175,7 @@ struct akin_model {
     int32_t *tag_map;   /* of its tags to the head's; NULL: the head wants none */
     char *path;          /* where it was loaded from, else NULL */
     char *base_path;     /* of the encoder it was tuned from, NULL: unknown */
+    char *base_lora;     /* the folder of an adapter that is part of the base, NULL: none */
     ak_hash base;        /* the space of the encoders before they were tuned; 0: as they are */
     char *training_json; /* the training record, NULL: none */
     char *metrics_json;  /* base and tuned, NULL: none */
@@ -229,6 +230,9 @@ akin_status ak_model_encoders_hash(const akin_model *model, ak_hash *out, akin_e
 
 /* The folder the first transformer came from, NULL if there is none: the base a run names. */
 const char *ak_model_encoder_path(const akin_model *model);
+
+/* Names what its first transformer was read from, folder and adapter, as the base. */
+akin_status ak_model_name_base(akin_model *model, akin_error *error);
 
 /* Sets the record of a run, as JSON text that is copied. NULL: leaves it. */
 akin_status ak_model_set_record(akin_model *model, const char *base_path, const char *training,

@@ -352,6 +352,11 @@ const char *ak_transformer_path(const void *self)
     return ((const transformer *)self)->path;
 }
 
+const char *ak_transformer_lora(const void *self)
+{
+    return ((const transformer *)self)->lora;
+}
+
 const char *ak_transformer_prompt(const void *self)
 {
     return ((const transformer *)self)->prompt;

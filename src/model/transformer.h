@@ -7,6 +7,9 @@
 /* The folder its weights came from: the base that a tuned model names. */
 const char *ak_transformer_path(const void *self);
 
+/* The folder of the adapter that was added to them, NULL: none. */
+const char *ak_transformer_lora(const void *self);
+
 /* See ak_encoder_token_reader. Prompts are left out. */
 void ak_transformer_token_reader(const void *self, ak_token_reader *reader);
 

@@ -338,8 +338,9 @@ akin_status ak_record_run(akin_training *t, akin_error *error)
         status = metrics_record(t, arena, &metrics, error);
     t->model->base = t->base;
     if (!status)
-        status = ak_model_set_record(t->model, ak_model_encoder_path(t->model), training, metrics,
-                                     error);
+        status = ak_model_name_base(t->model, error);
+    if (!status)
+        status = ak_model_set_record(t->model, NULL, training, metrics, error);
     if (!status)
         status = record_loss(t, error);
     ak_free(training);

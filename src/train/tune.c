@@ -334,7 +334,7 @@ static akin_status take_base(tuner *t, akin_model **model, akin_error *error)
     akin_model_free(*model);
     *model = t->base;
     t->base = NULL;
-    return ak_model_set_record(*model, ak_model_encoder_path(*model), NULL, NULL, error);
+    return ak_model_name_base(*model, error);
 }
 
 static akin_status tune(tuner *t, akin_tune_result *result, akin_model **model, akin_error *error)
