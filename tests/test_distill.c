@@ -185,6 +185,38 @@ static void test_rows_are_the_models_vectors(void **state)
     akin_model_free(tiny);
 }
 
+static akin_model *of_encoder(const char *type, const char *options)
+{
+    akin_named_encoder named = {"n", NULL};
+    akin_model *model;
+    assert_ok(akin_encoder_create(&named.encoder, context, type, options, told));
+    assert_ok(akin_model_create(&model, context, &named, 1, NULL, told));
+    return model;
+}
+
+/* With prompts, of all texts or of either side, the table is that without. */
+static void test_prompts_are_left_out(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {"", ", prompt: 'red '",
+                                       ", query_prompt: 'red ', document_prompt: 'sea '"};
+    enum { DIM = 16, SIZE = TINY_WORDS * DIM };
+    float plain[SIZE];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char options[600];
+        snprintf(options, sizeof options, "{path: %s%s}", test_path("tiny"), rows[i]);
+        akin_model *model = of_encoder("transformer", options);
+        akin_model *distilled = distil(model, DIM, 0, NULL);
+        const float *table = row_of(distilled, tiny_words[0]);
+        if (i == 0)
+            memcpy(plain, table, sizeof plain);
+        assert_false(akin_model_has_sides(distilled));
+        assert_memory_equal(plain, table, sizeof plain);
+        akin_model_free(distilled);
+        akin_model_free(model);
+    }
+}
+
 static akin_model *with_head(const char *type, const char *options)
 {
     char text[256];
@@ -316,15 +348,6 @@ static void test_any_number_of_threads(void **state)
 
 /* ---- mistakes and memory ---- */
 
-static akin_model *of_encoder(const char *type, const char *options)
-{
-    akin_named_encoder named = {"n", NULL};
-    akin_model *model;
-    assert_ok(akin_encoder_create(&named.encoder, context, type, options, told));
-    assert_ok(akin_model_create(&model, context, &named, 1, NULL, told));
-    return model;
-}
-
 static akin_model *of_two(void)
 {
     char text[256];
@@ -355,8 +378,13 @@ static void check_refused(akin_model *model, int64_t dim, double sif, akin_statu
 static void test_mistakes(void **state)
 {
     (void)state;
+    char towers[1200];
     check_refused(of_encoder("ngrams", NULL), 0, 0, AKIN_ERR_UNSUPPORTED, "type ngrams");
     check_refused(of_two(), 0, 0, AKIN_ERR_UNSUPPORTED, "2 encoders");
+    snprintf(towers, sizeof towers,
+             "{query: {type: transformer, path: %s}, document: {type: transformer, path: %s}}",
+             test_path("tiny"), test_path("raw"));
+    check_refused(of_encoder("two_towers", towers), 0, 0, AKIN_ERR_UNSUPPORTED, "document side");
     check_refused(with_head("query_adapter", NULL), 0, 0, AKIN_ERR_UNSUPPORTED, "document side");
     check_refused(load("tiny"), 33, 0, AKIN_ERR_ARGUMENT, "33 numbers a vector");
     check_refused(load("tiny"), -1, 0, AKIN_ERR_ARGUMENT, "-1 numbers a vector");
@@ -433,6 +461,7 @@ int main(void)
         cmocka_unit_test(test_eigen_of_any_number_of_threads),
         cmocka_unit_test(test_axes),
         cmocka_unit_test(test_rows_are_the_models_vectors),
+        cmocka_unit_test(test_prompts_are_left_out),
         cmocka_unit_test(test_head_is_distilled_too),
         cmocka_unit_test(test_static_is_distilled),
         cmocka_unit_test(test_special_tokens_are_nothing),

@@ -5,6 +5,7 @@
 #include "model/distill.h"
 
 #include "model/encoder_static.h"
+#include "model/heads.h"
 
 #include <math.h>
 
@@ -38,7 +39,7 @@ static akin_status find_reader(distillation *d, akin_error *error)
                        "the model has %d encoders, one can be distilled: a static model has one "
                        "table of tokens",
                        model->encoder_count);
-    if (akin_model_has_sides(model))
+    if (ak_encoder_is_two(d->encoder) || (model->head && ak_head_has_sides(model->head->type)))
         return ak_fail(error, AKIN_ERR_UNSUPPORTED,
                        "the model has a query and a document side, which one table of tokens "
                        "cannot be");
