@@ -146,8 +146,10 @@ static int run(akin_context *context, const char **arguments, int count)
     akin_corpus *corpus = NULL;
     char notes[1024] = "";
     int space = space_asked();
-    if (options.output && strcmp(options.output, "-") == 0)
+    if (options.output && strcmp(options.output, "-") == 0) {
+        free(options.output); /* popt's copy */
         options.output = NULL;
+    }
     if (count < 1 || count > 2)
         return cli_usage("encode", "encode wants a model and a file, found %d arguments", count);
     if (options.base && options.confidence)
