@@ -318,8 +318,8 @@ static double base_figure(const akin_model *model, const akin_model *base)
     akin_evaluation *evaluation;
     akin_evaluator_options options = akin_evaluator_defaults();
     options.metrics = (akin_metric_list){&metric, 1};
-    assert_ok(akin_dataset_open(&dataset, context, scratch_path("pairs.jsonl"), AKIN_PAIRS, NULL,
-                                told));
+    assert_ok(
+        akin_dataset_open(&dataset, context, scratch_path("pairs.jsonl"), AKIN_PAIRS, NULL, told));
     assert_ok(
         akin_evaluate(&evaluation, model, base, AKIN_EVALUATE_PAIRS, dataset, &options, told));
     double figure = evaluation->rows[0].base;
@@ -371,6 +371,58 @@ static void test_a_base_with_an_adapter(void **state)
     }
     akin_model_free(plain);
     akin_model_free(base);
+}
+
+/* Whatever is trained and read, an untouched base is known again. */
+static void test_a_base_that_did_not_change(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {", max_length: 5, prompt: 'find '", ", precision: bf16",
+                                       ", query_prompt: 'q ', document_prompt: 'd '",
+                                       ", lora_rank: 2", ", trainable_layers: 1"};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        akin_model *model;
+        assert_ok(
+            train(&model, write_recipe(ways[i], "1e-3", ", epochs: 1"), (plan){0}, NULL, told));
+        assert_true(isfinite(base_figure(model, NULL)));
+        assert_ok(akin_model_save(model, scratch_path("tuned"), true, told));
+        akin_model_free(model);
+        assert_ok(akin_model_load(&model, context, scratch_path("tuned"), AKIN_AS_SAVED, told));
+        assert_true(isfinite(base_figure(model, NULL)));
+        akin_model_free(model);
+    }
+}
+
+static void keep_message(void *user, akin_message_kind kind, double fraction, const char *text)
+{
+    (void)fraction;
+    if (kind == AKIN_MESSAGE_NOTE)
+        snprintf(user, 600, "%s", text);
+}
+
+/* Other weights where the base was: no comparison, and it is told. */
+static void test_a_base_that_changed(void **state)
+{
+    (void)state;
+    static const akin_precision precisions[] = {AKIN_AS_SAVED, AKIN_BF16};
+    akin_model *model;
+    char message[600] = "";
+    const tiny_options before = {.seed = 1, .normalize = true}, after = {.seed = 2};
+    assert_ok(train(&model, write_recipe("", "1e-3", ", epochs: 1"), (plan){0}, NULL, told));
+    assert_true(isfinite(base_figure(model, NULL)));
+    assert_ok(akin_model_save(model, scratch_path("tuned"), true, told));
+    akin_model_free(model);
+    akin_context_on_message(context, keep_message, message);
+    for (int i = 0; i < 2; i++) {
+        assert_ok(akin_model_load(&model, context, scratch_path("tuned"), precisions[i], told));
+        assert_true(isfinite(base_figure(model, NULL)));
+        tiny_model(scratch_path("tiny"), &after);
+        assert_true(isnan(base_figure(model, NULL)));
+        assert_non_null(strstr(message, "no base: it has changed since the training: it was "));
+        tiny_model(scratch_path("tiny"), &before);
+        akin_model_free(model);
+    }
+    akin_context_on_message(context, NULL, NULL);
 }
 
 static void test_divergence(void **state)
@@ -503,12 +555,19 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_tuned_model),       cmocka_unit_test(test_options_and_modules),
-        cmocka_unit_test(test_the_folder_alone),    cmocka_unit_test(test_without_memory),
-        cmocka_unit_test(test_runs_without_memory), cmocka_unit_test(test_the_base_wins),
-        cmocka_unit_test(test_divergence),          cmocka_unit_test(test_resumed_bits),
-        cmocka_unit_test(test_kept_layers),         cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_a_tuned_model),
+        cmocka_unit_test(test_options_and_modules),
+        cmocka_unit_test(test_the_folder_alone),
+        cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_runs_without_memory),
+        cmocka_unit_test(test_the_base_wins),
+        cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_resumed_bits),
+        cmocka_unit_test(test_kept_layers),
+        cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_a_base_with_an_adapter),
+        cmocka_unit_test(test_a_base_that_did_not_change),
+        cmocka_unit_test(test_a_base_that_changed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

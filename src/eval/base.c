@@ -31,7 +31,8 @@ static bool any_trained(const akin_model *model)
 
 /* A base with an adapter is none of the folders that akin saved: it is opened as it was before the
    training, with the tuned encoder's options but for those that train. */
-static akin_status open_adapted(akin_encoder **out, const akin_model *model, akin_error *error)
+static akin_status open_adapted(akin_encoder **out, const akin_model *model,
+                                akin_precision precision, akin_error *error)
 {
     const akin_encoder *tuned = model->encoders[0].encoder;
     akin_arena *arena;
@@ -44,29 +45,61 @@ static akin_status open_adapted(akin_encoder **out, const akin_model *model, aki
         if (!ak_value_get(map, o->key))
             whole = ak_value_attach(arena, map, o->key, o) != NULL;
     akin_status status = whole ? ak_encoder_make(out, model->context, map, model->base_path, ".",
-                                                 tuned->precision, false, error)
+                                                 precision, false, error)
                                : ak_fail_memory(error);
     ak_arena_free(arena);
     return status;
 }
 
-static akin_status open_encoder(akin_encoder **out, const akin_model *model, akin_error *error)
+static akin_status open_encoder(akin_encoder **out, const akin_model *model,
+                                akin_precision precision, akin_error *error)
 {
-    const akin_encoder *tuned = model->encoders[0].encoder;
     if (model->base_lora)
-        return open_adapted(out, model, error);
-    return ak_encoder_make(out, model->context, tuned->given, model->base_path, model->base_path,
-                           tuned->precision, true, error);
+        return open_adapted(out, model, precision, error);
+    return ak_encoder_make(out, model->context, model->encoders[0].encoder->given, model->base_path,
+                           model->base_path, precision, true, error);
 }
 
-static akin_status load(akin_model **out, const akin_model *model, akin_error *error)
+static akin_status open_base(akin_model **out, const akin_model *model, akin_precision precision,
+                             akin_error *error)
 {
     akin_named_encoder named = {model->encoders[0].name, NULL};
-    AK_TRY(open_encoder(&named.encoder, model, error));
+    AK_TRY(open_encoder(&named.encoder, model, precision, error));
     akin_status status = akin_model_create(out, model->context, &named, 1, NULL, error);
     if (status)
         akin_encoder_free(named.encoder);
     return status;
+}
+
+/* What is in the folder now may not be what the training began with. */
+static akin_status check_same(const akin_model *base, const akin_model *model, akin_error *error)
+{
+    ak_hash now;
+    char was[AK_HASH_HEX], is[AK_HASH_HEX];
+    if (ak_hash_equal(model->base, (ak_hash){0}))
+        return AKIN_OK;
+    AK_TRY(ak_model_encoders_hash(base, &now, error));
+    if (ak_hash_equal(now, model->base))
+        return AKIN_OK;
+    ak_hash_to_hex(model->base, was);
+    ak_hash_to_hex(now, is);
+    return ak_fail(error, AKIN_ERR_MISMATCH,
+                   "it has changed since the training: it was %s, %s is %s; name a "
+                   "base to compare with (--base)",
+                   was, model->base_path, is);
+}
+
+/* The fingerprint is of the precision that was saved, in which the model need not be read. */
+static akin_status load(akin_model **out, const akin_model *model, akin_error *error)
+{
+    akin_precision precision = model->encoders[0].encoder->precision;
+    AK_TRY(open_base(out, model, model->path ? AKIN_AS_SAVED : precision, error));
+    akin_status status = check_same(*out, model, error);
+    if (!status && (*out)->encoders[0].encoder->precision == precision)
+        return AKIN_OK;
+    akin_model_free(*out);
+    *out = NULL;
+    return status ? status : open_base(out, model, precision, error);
 }
 
 akin_status ak_find_base(akin_model **loaded, bool *without_head, const akin_model *model,
