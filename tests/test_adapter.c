@@ -234,6 +234,8 @@ static void test_mistakes(void **state)
          0, AKIN_ERR_MISMATCH, "nothing for \"encoder.layer.1.attention.self.query.weight\""},
         {CONFIG "}", ", trainable: true, lora_rank: 3, lora_alpha: 6, freeze: '*layer.1*'", NULL, 0,
          0, AKIN_ERR_MISMATCH, "layer.1.intermediate.dense.lora_A.weight\" changes no matrix"},
+        {CONFIG "}", ", trainable: true, lora_rank: 3, lora_alpha: 6, trainable_layers: 1", NULL, 0,
+         0, AKIN_ERR_MISMATCH, "or none that is trained (\"lora_targets\", \"trainable_layers\""},
         {CONFIG "}", "", "base_model.model.encoder.layer.7.output.dense.lora_A.weight", 0, 0,
          AKIN_ERR_FORMAT,
          "\"base_model.model.encoder.layer.0.attention.self.query.lora_B.weight\" "

@@ -178,8 +178,8 @@ akin_status ak_adapter_check_used(const ak_adapter *adapter, akin_error *error)
     for (int64_t i = 0; i < ak_safetensors_count(adapter->file); i++)
         if (!adapter->used[i])
             return ak_fail_at(error, AKIN_ERR_MISMATCH, ak_safetensors_path(adapter->file), 0,
-                              "\"%.100s\" changes no matrix of this model, or none of "
-                              "\"lora_targets\"",
+                              "\"%.100s\" changes no matrix of this model, or none that is "
+                              "trained (\"lora_targets\", \"trainable_layers\", \"freeze\")",
                               ak_safetensors_at(adapter->file, i)->name);
     return AKIN_OK;
 }
