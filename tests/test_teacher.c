@@ -345,6 +345,8 @@ static void mistakes_are_told(void **state)
         {"margin_mse", GROUPS, NULL, "tiny", AKIN_ERR_MISMATCH, "learns from pairs"},
         {"{type: matryoshka, dims: [32, 8], loss: mse}", NULL, NULL, "tiny", AKIN_ERR_MISMATCH,
          "the model gives 8, the teacher 32"},
+        {"{type: matryoshka, dims: [32, 8], loss: mse}", NULL, NULL, "tiny", AKIN_ERR_MISMATCH,
+         "only they go inside matryoshka"},
     };
     akin_model *model;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -31,8 +31,8 @@ static akin_status other_width(akin_matrix x, akin_matrix teacher, akin_matrix d
     return ak_fail(
         error, AKIN_ERR_MISMATCH,
         "mse compares numbers one by one: the model gives %lld, the teacher %lld; a head "
-        "such as {type: linear, output_dim: %lld} makes them as many, and margin_mse and "
-        "kl compare similarities",
+        "such as {type: linear, output_dim: %lld} makes them as many; margin_mse and kl compare "
+        "similarities, and only they go inside matryoshka, whose prefixes are shorter",
         (long long)x.columns, (long long)teacher.columns, (long long)teacher.columns);
 }
 
