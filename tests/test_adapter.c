@@ -281,6 +281,42 @@ static void test_mistakes(void **state)
     assert_says(&error, "expected a LoRA adapter");
 }
 
+/* What akin saved says what it was trained on: that, not its own sums and nothing else. */
+static void test_another_base(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {"", ", trainable: true",
+                                       ", trainable: true, lora_rank: 3, lora_alpha: 6"};
+    const tiny_options other = {.seed = 2, .dense = true, .normalize = true};
+    adapter a;
+    char *lora = ak_strdup(scratch_path("saved/lora")), *tiny = ak_strdup(scratch_path("tiny")),
+         *stranger = ak_strdup(scratch_path("stranger")), *saved = ak_strdup(scratch_path("saved"));
+    const char *const bases[] = {tiny, stranger, saved};
+    akin_encoder *encoder;
+    make_adapter(&a);
+    write_adapter(&a, TENSORS, CONFIG "}");
+    ak_remove_tree(saved);
+    tiny_model(stranger, &other);
+    assert_ok(try_encoder(&encoder, ways[2], told));
+    assert_ok(encoder->type->save(encoder->self, saved, told));
+    akin_encoder_free(encoder);
+    for (int i = 0; i < 9; i++) {
+        char options[900];
+        akin_error error = {0};
+        snprintf(options, sizeof options, "{path: '%s', lora: '%s'%s}", bases[i % 3], lora,
+                 ways[i / 3]);
+        akin_status status = akin_encoder_create(&encoder, context, "transformer", options, &error);
+        assert_int_equal(status, i % 3 ? AKIN_ERR_MISMATCH : AKIN_OK);
+        if (status)
+            assert_says(&error, "was trained on other weights");
+        akin_encoder_free(encoder);
+    }
+    ak_free(lora);
+    ak_free(tiny);
+    ak_free(stranger);
+    ak_free(saved);
+}
+
 static akin_status open_and_save(void *user, akin_error *error)
 {
     akin_encoder *encoder;
@@ -309,9 +345,8 @@ static void test_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_merged),
-        cmocka_unit_test(test_trained_on),
-        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_merged),         cmocka_unit_test(test_trained_on),
+        cmocka_unit_test(test_mistakes),       cmocka_unit_test(test_another_base),
         cmocka_unit_test(test_without_memory),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -10,7 +10,8 @@ struct ak_adapter {
     ak_safetensors *file;
     double alpha;
     bool rank_stable;
-    bool *used; /* of every tensor */
+    bool *used;   /* of every tensor */
+    ak_hash base; /* of the matrices that were seen */
 };
 
 /* ---- reading ---- */
@@ -182,6 +183,31 @@ akin_status ak_adapter_check_used(const ak_adapter *adapter, akin_error *error)
                               "trained (\"lora_targets\", \"trainable_layers\", \"freeze\")",
                               ak_safetensors_at(adapter->file, i)->name);
     return AKIN_OK;
+}
+
+/* ---- the base ---- */
+
+void ak_adapter_add_base(ak_hash *sum, const float *base, int64_t count)
+{
+    ak_hash one = ak_hash_bytes(base, (size_t)count * sizeof *base);
+    sum->low += one.low;
+    sum->high += one.high;
+}
+
+void ak_adapter_saw(ak_adapter *adapter, const float *base, int64_t count)
+{
+    ak_adapter_add_base(&adapter->base, base, count);
+}
+
+akin_status ak_adapter_check_base(const ak_adapter *adapter, akin_error *error)
+{
+    const char *text = ak_safetensors_metadata(adapter->file, AK_ADAPTER_BASE);
+    ak_hash trained;
+    if (!text || !ak_hash_from_hex(text, &trained) || ak_hash_equal(trained, adapter->base))
+        return AKIN_OK;
+    return ak_fail_at(error, AKIN_ERR_MISMATCH, ak_safetensors_path(adapter->file), 0,
+                      "the adapter was trained on other weights than those it is added to: another "
+                      "base, or one that holds it already");
 }
 
 /* ---- merging ---- */

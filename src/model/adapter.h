@@ -1,6 +1,7 @@
 /* A LoRA adapter (Hu et al., 2021) in a folder as PEFT writes it: adapter_config.json ("r",
    "lora_alpha", ...) and adapter_model.safetensors, which holds A (rank x in) and B (out x rank) of
-   every matrix W (out x in) that becomes W + factor B A. */
+   every matrix W (out x in) that becomes W + factor B A. Those that akin saves say in the metadata
+   of the weights, which PEFT passes over, which values of W they were trained on. */
 #ifndef AK_MODEL_ADAPTER_H
 #define AK_MODEL_ADAPTER_H
 
@@ -26,6 +27,15 @@ akin_status ak_adapter_find(ak_adapter_pair *out, ak_adapter *adapter, const cha
                             int64_t rows, int64_t columns, akin_error *error);
 /* AKIN_ERR_MISMATCH if something in it was not looked up by anyone. */
 akin_status ak_adapter_check_used(const ak_adapter *adapter, akin_error *error);
+
+/* The key of the sum, in hex, of the hashes of all W. */
+#define AK_ADAPTER_BASE "akin_base_weights"
+/* Adds the hash of a W, in whatever order they come. */
+void ak_adapter_add_base(ak_hash *sum, const float *base, int64_t count);
+/* A W that was found, for ak_adapter_check_base: AKIN_ERR_MISMATCH if the adapter was trained on
+   other weights, such as those that its sums are in already. */
+void ak_adapter_saw(ak_adapter *adapter, const float *base, int64_t count);
+akin_status ak_adapter_check_base(const ak_adapter *adapter, akin_error *error);
 
 /* *sum: base + factor B A, in the arena. */
 akin_status ak_adapter_add(const float **sum, const ak_adapter_pair *pair, const float *base,

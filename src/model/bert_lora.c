@@ -51,6 +51,7 @@ static akin_status find_start(ak_bert_train *bert, ak_bert_weight *w, akin_error
         return ak_fail(error, AKIN_ERR_MISMATCH,
                        "\"lora_alpha\" is %g, but the adapter of \"lora\" has %g",
                        bert->options.lora_alpha, (double)pair.factor * (double)pair.rank);
+    ak_adapter_saw(bert->adapter, w->base, w->rows * w->columns);
     w->start_a = pair.a;
     w->start_b = pair.b;
     return AKIN_OK;
@@ -192,11 +193,25 @@ static akin_status write_adapter_config(const ak_bert_train *bert, akin_arena *a
     return status;
 }
 
+/* The sum of the matrices that the adapter changes, as they are without it. */
+static void hash_base(const ak_bert_train *bert, char hex[AK_HASH_HEX])
+{
+    ak_hash sum = {0};
+    for (int i = 0; i < bert->count; i++) {
+        const ak_bert_weight *w = &bert->weights[i];
+        if (w->sum)
+            ak_adapter_add_base(&sum, w->base, w->rows * w->columns);
+    }
+    ak_hash_to_hex(sum, hex);
+}
+
 akin_status ak_bert_lora_save(const ak_bert_train *bert, const char *folder, akin_error *error)
 {
-    static const char *const metadata[] = {"format", "pt", NULL};
+    char base[AK_HASH_HEX];
+    const char *const metadata[] = {"format", "pt", AK_ADAPTER_BASE, base, NULL};
     akin_arena *arena;
     int64_t count = 0;
+    hash_base(bert, base);
     AK_TRY(ak_make_folders(folder, error));
     AK_TRY(ak_arena_create(&arena, error));
     ak_tensor *tensors = ak_arena_new(arena, ak_tensor, 2 * bert->count);

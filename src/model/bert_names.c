@@ -197,7 +197,8 @@ static akin_status pass_beside(const ak_bert_source *from, akin_error *error)
         if (t->rank == 2 && ak_bert_is_beside(from, t->name))
             AK_TRY(ak_adapter_find(&pair, from->adapter, t->name, t->shape[0], t->shape[1], error));
     }
-    return ak_adapter_check_used(from->adapter, error);
+    AK_TRY(ak_adapter_check_used(from->adapter, error));
+    return ak_adapter_check_base(from->adapter, error);
 }
 
 akin_status ak_bert_source_close(ak_bert_source *source, akin_status status, akin_error *error)
@@ -217,6 +218,7 @@ static akin_status adapt(ak_bert_tensor *tensor, const ak_bert_source *from, aki
     if (!pair.a)
         return AKIN_OK;
     tensor->adapted = true;
+    ak_adapter_saw(from->adapter, tensor->data, tensor->rows * tensor->columns);
     return ak_adapter_add(&tensor->data, &pair, tensor->data, tensor->rows, tensor->columns,
                           from->arena, error);
 }

@@ -176,7 +176,10 @@ static akin_status open_bert(ak_bert_train *bert, const char *path, const char *
     if (adapter)
         AK_TRY(ak_adapter_open(&bert->adapter, adapter, error));
     AK_TRY(add_parameters(bert, error));
-    return adapter ? ak_adapter_check_used(bert->adapter, error) : AKIN_OK;
+    if (!adapter)
+        return AKIN_OK;
+    AK_TRY(ak_adapter_check_used(bert->adapter, error));
+    return ak_adapter_check_base(bert->adapter, error);
 }
 
 akin_status ak_bert_train_create(ak_bert_train **out, const ak_bert_config *config,
