@@ -5,6 +5,7 @@
 
 #include "model/model.h"
 #include "tiny_model.h"
+#include "train/recipe.h"
 
 #include <math.h>
 
@@ -345,7 +346,8 @@ static void test_a_base_with_an_adapter(void **state)
     (void)state;
     static const char *const ways[] = {
         ", lora: first/encoders/text/lora",
-        ", lora: first/encoders/text/lora, lora_rank: 4, lora_alpha: 16"};
+        ", lora: first/encoders/text/lora, lora_rank: 4, lora_alpha: 16",
+        ", lora: first/encoders/text/lora, trainable_layers: 1, freeze: '*.bias', recompute: true"};
     akin_model *model, *plain;
     akin_named_encoder named = {"text", NULL};
     char options[600];
@@ -520,6 +522,13 @@ static void test_mistakes(void **state)
         {", trainable_layers: 5", "\"trainable_layers\" is 5, but the checkpoint has 2 layers"},
         {", freeze: '*'", "nothing is left to train"},
         {", trainable_layers: 0", "nothing is left to train"},
+        {", trainable_layers: 1, train_embeddings: true",
+         "\"train_embeddings\" trains the tables, which \"trainable_layers\" leaves alone"},
+        {", lora_rank: 2, train_embeddings: true", "which \"lora_rank\" leaves alone"},
+        {", lora_rank: 2, lora_alpha: 0", "lora_alpha"},
+        {", lora_rank: 33", "\"lora_rank\" is 33, but \""},
+        {", freeze: '*.bias,*.biass, *LayerNorm*'", "\"freeze\": \"*.biass\" fits no tensor of "},
+        {", freeze: 'nothing'", "\"freeze\": \"nothing\" fits no tensor of "},
         {", dropout: 1", "dropout"},
         {", layer_decay: 2", "layer_decay"},
     };
@@ -531,6 +540,30 @@ static void test_mistakes(void **state)
             AKIN_ERR_ARGUMENT);
         assert_says(&error, cases[i].part);
         assert_null(model);
+    }
+}
+
+static void test_frozen_options(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {{"trainable_layers", "0"},
+                                           {"train_embeddings", "true"},
+                                           {"lora_rank", "2"},
+                                           {"freeze", "'*.bias'"},
+                                           {"recompute", "true"}};
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        char set[160], says[64];
+        akin_recipe *recipe;
+        akin_model *model;
+        akin_error error = {0};
+        snprintf(set, sizeof set, "encoders.text={type: transformer, path: tiny%s, %s: %s}",
+                 i % 2 ? ", trainable: false" : "", cases[i / 2][0], cases[i / 2][1]);
+        snprintf(says, sizeof says, "\"%s\" needs \"trainable: true\"", cases[i / 2][0]);
+        const char *sets[] = {set};
+        assert_ok(akin_recipe_open(&recipe, context, write_recipe("", "1e-3", ""), sets, 1, told));
+        assert_int_equal(ak_recipe_base(&model, recipe, &error), AKIN_ERR_ARGUMENT);
+        assert_says(&error, says);
+        akin_recipe_free(recipe);
     }
 }
 
@@ -568,6 +601,7 @@ int main(void)
         cmocka_unit_test(test_a_base_with_an_adapter),
         cmocka_unit_test(test_a_base_that_did_not_change),
         cmocka_unit_test(test_a_base_that_changed),
+        cmocka_unit_test(test_frozen_options),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

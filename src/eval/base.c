@@ -29,6 +29,17 @@ static bool any_trained(const akin_model *model)
     return trained;
 }
 
+/* Those that a transformer which is not trained refuses. */
+static bool is_of_training(const char *key)
+{
+    static const char *const keys[] = {"trainable_layers", "train_embeddings", "lora_rank",
+                                       "freeze", "recompute"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(key, keys[i]) == 0)
+            return true;
+    return false;
+}
+
 /* A base with an adapter is none of the folders that akin saved: it is opened as it was before the
    training, with the tuned encoder's options but for those that train. */
 static akin_status open_adapted(akin_encoder **out, const akin_model *model,
@@ -42,7 +53,7 @@ static akin_status open_adapted(akin_encoder **out, const akin_model *model,
                  ak_value_add_string(arena, map, "lora", model->base_lora) &&
                  ak_value_add_bool(arena, map, "trainable", false);
     for (const ak_value *o = tuned->given->first; o && whole; o = o->next)
-        if (!ak_value_get(map, o->key))
+        if (!ak_value_get(map, o->key) && !is_of_training(o->key))
             whole = ak_value_attach(arena, map, o->key, o) != NULL;
     akin_status status = whole ? ak_encoder_make(out, model->context, map, model->base_path, ".",
                                                  precision, false, error)

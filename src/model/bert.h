@@ -110,6 +110,8 @@ akin_status ak_bert_train_forward(const ak_bert_train *bert, const akin_pass *pa
 void ak_bert_train_backward(ak_bert_train *bert, const akin_pass *pass, const ak_tokens *tokens,
                             int pooling, void *record, akin_matrix dy);
 
+/* Does a tensor of it match one of the patterns? */
+bool ak_bert_train_has(const ak_bert_train *bert, const char *patterns);
 /* Does one of the comma-separated patterns (fnmatch) match? patterns NULL: none. */
 bool ak_bert_matches(const char *patterns, const char *name);
 

@@ -77,6 +77,11 @@ akin_status ak_bert_lora_add(ak_bert_train *bert, ak_bert_weight *w, double lr_f
                              akin_error *error)
 {
     int rank = bert->options.lora_rank;
+    int64_t side = w->rows < w->columns ? w->rows : w->columns;
+    if (rank > side)
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "\"lora_rank\" is %d, but \"%.100s\" is %lld x %lld, of rank %lld at most",
+                       rank, w->name, (long long)w->rows, (long long)w->columns, (long long)side);
     w->sum = ak_arena_new(bert->arena, float, w->rows * w->columns);
     if (!w->sum)
         return ak_fail_memory(error);

@@ -85,6 +85,14 @@ bool ak_bert_matches(const char *patterns, const char *name)
     return false;
 }
 
+bool ak_bert_train_has(const ak_bert_train *bert, const char *patterns)
+{
+    for (int i = 0; i < bert->count; i++)
+        if (bert->weights[i].value && ak_bert_matches(patterns, bert->weights[i].name))
+            return true;
+    return false;
+}
+
 /* Without patterns: the projections to queries and values (Hu et al., 2021). */
 static bool is_lora_target(const ak_bert_train *bert, int number, int layer)
 {

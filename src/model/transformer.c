@@ -59,7 +59,7 @@ static const akin_option options[] = {
          "trainable: matrices change by products of this rank, and nothing else does; 0: without"),
      .maximum = 1024},
     {ROW(lora_alpha, AKIN_OPTION_FLOAT, "16", "the products are multiplied by this over the rank"),
-     .maximum = 1e6},
+     .minimum = 1e-6, .maximum = 1e6},
     {ROW(lora_targets, AKIN_OPTION_STRING, NULL,
          "patterns of the matrices' names; without: those of queries and values")},
     {ROW(recompute, AKIN_OPTION_BOOL, "false",
@@ -287,6 +287,29 @@ static akin_status open_transformer(void **self, const transformer_options *o, c
     return AKIN_OK;
 }
 
+/* What would have no effect is a mistake. */
+static akin_status check_options(const transformer_options *o, akin_error *error)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } trained[] = {{"trainable_layers", o->trainable_layers >= 0},
+                   {"train_embeddings", o->train_embeddings},
+                   {"lora_rank", o->lora_rank > 0},
+                   {"freeze", o->freeze != NULL},
+                   {"recompute", o->recompute}};
+    for (size_t i = 0; i < sizeof trained / sizeof *trained && !o->trainable; i++)
+        if (trained[i].given)
+            return ak_fail(error, AKIN_ERR_ARGUMENT, "\"%s\" needs \"trainable: true\"",
+                           trained[i].name);
+    if (o->train_embeddings && (o->trainable_layers >= 0 || o->lora_rank))
+        return ak_fail(error, AKIN_ERR_ARGUMENT,
+                       "\"train_embeddings\" trains the tables, which \"%s\" leaves alone: give "
+                       "one or the other",
+                       o->lora_rank ? "lora_rank" : "trainable_layers");
+    return AKIN_OK;
+}
+
 static akin_status transformer_create(void **self, const void *given, const akin_place *place,
                                       akin_error *error)
 {
@@ -295,6 +318,7 @@ static akin_status transformer_create(void **self, const void *given, const akin
     if (!o->path)
         return ak_fail(error, AKIN_ERR_ARGUMENT,
                        "a transformer encoder needs \"path\", a sentence-transformers folder");
+    AK_TRY(check_options(o, error));
     char *folder = ak_path_join(place->folder, o->path);
     if (!folder)
         return ak_fail_memory(error);

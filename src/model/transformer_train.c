@@ -1,5 +1,6 @@
 #include "model/transformer_train.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A Dense module: y = activation(x W^T + b). */
@@ -81,6 +82,35 @@ static void start_dense(ak_transformer_train *train, dense *d)
     }
 }
 
+static bool freezes_something(const ak_transformer_train *train, const char *pattern)
+{
+    char name[256];
+    if (ak_bert_train_has(train->bert, pattern))
+        return true;
+    for (int i = 0; i < 2 * train->folder->dense_count; i++) {
+        const ak_dense_config *d = &train->folder->dense[i / 2];
+        snprintf(name, sizeof name, "%s/%s", d->module, stems[i % 2]);
+        if ((i % 2 == 0 || d->bias) && ak_bert_matches(pattern, name))
+            return true;
+    }
+    return false;
+}
+
+static akin_status check_freeze(const ak_transformer_train *train, const char *patterns,
+                                akin_error *error)
+{
+    char pattern[128];
+    while (patterns && *patterns) {
+        size_t length = strcspn(patterns, ",");
+        snprintf(pattern, sizeof pattern, "%.*s", (int)length, patterns);
+        if (pattern[strspn(pattern, " ")] && !freezes_something(train, pattern))
+            return ak_fail(error, AKIN_ERR_ARGUMENT, "\"freeze\": \"%s\" fits no tensor of %s",
+                           pattern + strspn(pattern, " "), train->folder->transformer);
+        patterns += length + (patterns[length] == ',');
+    }
+    return AKIN_OK;
+}
+
 static akin_status open_all(ak_transformer_train *train, const ak_bert_train_options *options,
                             uint64_t seed, akin_error *error)
 {
@@ -92,6 +122,7 @@ static akin_status open_all(ak_transformer_train *train, const ak_bert_train_opt
                                 train->parameters, error));
     for (int i = 0; i < folder->dense_count; i++)
         AK_TRY(open_dense(train, i, options, error));
+    AK_TRY(check_freeze(train, options->freeze, error));
     if (!ak_parameters_count(train->parameters))
         return ak_fail(
             error, AKIN_ERR_ARGUMENT,
