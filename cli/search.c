@@ -134,6 +134,38 @@ static void print_all(const space *tuned, const space *base, const char **querie
 
 /* ---- the two forms ---- */
 
+/* An index of the corpus, and the hits in it. */
+static akin_status search_model(space *s, akin_context *context, const akin_model *model,
+                                bool without_head, const char **arguments, int count,
+                                akin_error *error)
+{
+    akin_status status = cli_build_index(
+        &s->index, context, model, without_head ? AKIN_SPACE_BASE_DOCUMENT : AKIN_SPACE_DOCUMENT,
+        arguments[1], options.field, options.show, error);
+    return status ? status
+                  : search_space(s, model, without_head ? AKIN_SPACE_BASE_QUERY : AKIN_SPACE_QUERY,
+                                 arguments + 2, count - 2, error);
+}
+
+static akin_status search_base(space *s, akin_context *context, const akin_model *model,
+                               const char **arguments, int count, akin_error *error)
+{
+    akin_model *loaded;
+    bool without_head;
+    akin_status status = akin_model_base(&loaded, &without_head, model, error);
+    if (!status && !loaded && !without_head) {
+        *error = (akin_error){.status = AKIN_ERR_MISMATCH};
+        snprintf(error->message, sizeof error->message, "%s has no base beside it to search with",
+                 arguments[0]);
+        status = AKIN_ERR_MISMATCH;
+    }
+    if (!status)
+        status = search_model(s, context, loaded ? loaded : model, without_head, arguments, count,
+                              error);
+    akin_model_free(loaded);
+    return status;
+}
+
 static int search_corpus(akin_context *context, const char **arguments, int count,
                          akin_precision precision)
 {
@@ -142,21 +174,14 @@ static int search_corpus(akin_context *context, const char **arguments, int coun
     space tuned = {0}, base = {0};
     if (count < 3)
         return cli_usage("search", "a model wants a corpus and at least one query");
-    const char **queries = arguments + 2;
     akin_status status = akin_model_load(&model, context, arguments[0], precision, &error);
     if (!status)
-        status = cli_build_index(&tuned.index, context, model, AKIN_SPACE_DOCUMENT, arguments[1],
-                                 options.field, options.show, &error);
-    if (!status)
-        status = search_space(&tuned, model, AKIN_SPACE_QUERY, queries, count - 2, &error);
+        status = search_model(&tuned, context, model, false, arguments, count, &error);
     if (!status && options.base)
-        status = cli_build_index(&base.index, context, model, AKIN_SPACE_BASE_DOCUMENT,
-                                 arguments[1], options.field, options.show, &error);
-    if (!status && options.base)
-        status = search_space(&base, model, AKIN_SPACE_BASE_QUERY, queries, count - 2, &error);
+        status = search_base(&base, context, model, arguments, count, &error);
     cli_end_progress();
     if (!status)
-        print_all(&tuned, options.base ? &base : NULL, queries, count - 2);
+        print_all(&tuned, options.base ? &base : NULL, arguments + 2, count - 2);
     free_space(&tuned);
     free_space(&base);
     akin_model_free(model);
@@ -174,9 +199,10 @@ static akin_status check_space(const akin_index *index, const akin_model *model,
     snprintf(
         error->message, sizeof error->message,
         "the index was made in the vector space %016llx%016llx, the model's is %016llx%016llx; "
-        "make the index again, or name its model with --model",
+        "make the index again, or name %s model with --model",
         (unsigned long long)stored.high, (unsigned long long)stored.low,
-        (unsigned long long)fingerprint.high, (unsigned long long)fingerprint.low);
+        (unsigned long long)fingerprint.high, (unsigned long long)fingerprint.low,
+        options.model ? "another" : "its");
     return AKIN_ERR_MISMATCH;
 }
 

@@ -652,8 +652,10 @@ AKIN_API akin_status akin_model_load(akin_model **out, akin_context *context, co
 AKIN_API akin_status akin_model_save(const akin_model *model, const char *path, bool replace,
                                      akin_error *error);
 /* Whether akin_model_save may write there, to be asked before hours of work: nothing is there, or
-   `replace` and an empty folder or a model. */
-AKIN_API akin_status akin_model_may_save(const char *path, bool replace, akin_error *error);
+   `replace` and an empty folder or a model. AKIN_ERR_EXISTS too where `path` holds `source`, a folder
+   the work reads, which would be replaced with it; NULL: none. */
+AKIN_API akin_status akin_model_may_save(const char *path, const char *source, bool replace,
+                                         akin_error *error);
 AKIN_API void akin_model_free(akin_model *model);
 
 AKIN_API int64_t akin_model_dim(const akin_model *model);
@@ -688,6 +690,12 @@ AKIN_API akin_status akin_model_encode_in(const akin_model *model, akin_space sp
 /* out: count x akin_model_dim(model) float32: AKIN_SPACE_MODEL. Threads: yes, on one model. */
 AKIN_API akin_status akin_model_encode(const akin_model *model, const akin_object *objects,
                                        int64_t count, float *out, akin_error *error);
+
+/* What a model was before it was tuned, by what it tells of itself: its own encoders without the
+   head (*without_head), or where they were trained the model that they began as (*loaded, the
+   caller's), or neither: there is none, and a note of the context says why. */
+AKIN_API akin_status akin_model_base(akin_model **loaded, bool *without_head,
+                                     const akin_model *model, akin_error *error);
 
 /* AKIN_SPACE_BASE; out: count x akin_model_base_dim(model). */
 AKIN_API akin_status akin_model_encode_base(const akin_model *model, const akin_object *objects,

@@ -112,7 +112,9 @@ def wrong_usage():
         (["distill"], "found 0 arguments"),
         (["distill", "tiny"], "--output"),
         (["distill", "tiny", "-o", "x", "--field", "a"], "--corpus"),
-        (["distill", "tiny", "-o", "x", "--dim", "-4"], "--dim"),
+        (["distill", "tiny", "-o", "x", "--dim", "-4"], "--dim must be at least 1"),
+        (["distill", "tiny", "-o", "x", "--dim", "0"], "--dim must be at least 1"),
+        (["encode", "tiny", "pairs.jsonl", "--side", "query"], "tiny has no sides"),
         (["list"], "wants one of"),
         (["list", "frobs"], 'not "frobs"'),
     ]
@@ -196,8 +198,8 @@ def force_spares_what_the_run_reads():
         train("own", "--force", *words, status=1, says=f"{path}, {what} of this run")
         train("own", "--force", *words, status=1, says=says)
     train("own/", "--force", "--set", "train.teacher=own", status=1, says="own, the teacher")
-    akin("distill", "own", "-o", "owned", "--force", status=2, says="holds own, the model to distil")
-    akin("distill", "own/encoders/inner", "-o", "own", "--force", status=2, says="the model to distil")
+    akin("distill", "own", "-o", "owned", "--force", status=1, says="holds own, which is read")
+    akin("distill", "own/encoders/inner", "-o", "own", "--force", status=1, says="which is read")
     pathlib.Path("own.yaml").write_text(
         "encoders: {text: {type: transformer, path: own/encoders/inner}}\n"
         "data: {train: pairs.jsonl, samples: pairs}\ntune: {train.epochs: [1, 2]}\n")
@@ -403,8 +405,20 @@ def search_with_and_without_an_index():
          says='no member "c"')
     akin("search", "first", "-", "--show", "a", "cat", stdin="dog\n", status=1, says="--show needs")
     akin("search", "i.akin", "--base", "cat", status=2, says="--base needs a model")
-    akin("search", "i.akin", "--model", "tiny", "cat", status=1, says="vector space")
+    akin("search", "i.akin", "--model", "tiny", "cat", status=1, says="or name another model with")
     akin("index", "first", "pairs.jsonl", "--field", "b", "-o", "i.akin", status=1, says="exists")
+
+
+@case
+def search_shows_the_base_of_a_trained_encoder():
+    akin("train", "pairs.jsonl", "--encoder", "tiny", "-o", "tuned-whole", "--set", "head=empty", "--set",
+         "encoders.text.trainable=true", "--set", "data.validation=false", "--set", "train.epochs=2",
+         "--set", "optimizer.lr=0.01")
+    words = ["pairs.jsonl", "--field", "b", "--json", "red cat"]
+    base, tuned = (json.loads(akin("search", model, *words)[0])["hits"] for model in ("tiny", "tuned-whole"))
+    both = json.loads(akin("search", "tuned-whole", *words, "--base")[0])
+    assert both["base"] == base != tuned == both["hits"], both
+    akin("search", "tiny", *words, "--base", status=1, says="tiny has no base beside it")
 
 
 @case

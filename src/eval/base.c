@@ -113,8 +113,8 @@ static akin_status load(akin_model **out, const akin_model *model, akin_error *e
     return status ? status : open_base(out, model, precision, error);
 }
 
-akin_status ak_find_base(akin_model **loaded, bool *without_head, const akin_model *model,
-                         akin_error *error)
+akin_status akin_model_base(akin_model **loaded, bool *without_head, const akin_model *model,
+                            akin_error *error)
 {
     akin_error why = {0};
     *loaded = NULL;

@@ -60,7 +60,7 @@ akin_status ak_evaluation_begin(ak_evaluator *e, const akin_model *model, const 
     *e = (ak_evaluator){.model = model, .base_model = base};
     AK_TRY(take_options(e, options, error));
     if (!base) {
-        AK_TRY(ak_find_base(&e->own_base, &e->without_head, model, error));
+        AK_TRY(akin_model_base(&e->own_base, &e->without_head, model, error));
         e->base_model = e->own_base;
     }
     AK_TRY(ak_arena_create(&e->arena, error));

@@ -72,11 +72,4 @@ akin_status ak_check_evaluation(akin_evaluation_kind kind, const akin_dataset *d
 akin_status ak_evaluation_end(akin_evaluation **out, ak_evaluator *e, akin_status status,
                               akin_error *error);
 
-/* ---- base.c ---- */
-
-/* What a model was before it was tuned, by what it is itself: *without_head, or a model that is
-   loaded (*loaded, the caller's), or neither: there is no base. */
-akin_status ak_find_base(akin_model **loaded, bool *without_head, const akin_model *model,
-                         akin_error *error);
-
 #endif
