@@ -1,14 +1,16 @@
 /* akin distill MODEL --output FOLDER */
 #include "cli.h"
 
-#include <stdlib.h>
-#include <string.h>
+#include <limits.h>
+#include <stdio.h>
+
+enum { NOT_GIVEN = INT_MIN };
 
 static struct {
     char *output, *corpus, *field, *precision;
     double sif;
     int dim, force;
-} options = {.sif = 1e-4};
+} options = {.sif = 1e-4, .dim = NOT_GIVEN};
 
 static struct poptOption rows[] = {
     {"output", 'o', POPT_ARG_STRING, &options.output, 0, "the folder of the new model", "FOLDER"},
@@ -27,18 +29,6 @@ static struct poptOption rows[] = {
     {"force", 'f', POPT_ARG_NONE, &options.force, 0, "replace the output if it exists", NULL},
     POPT_TABLEEND};
 
-/* Would the output replace the model, or a folder that has it? */
-static bool holds(const char *output, const char *model)
-{
-    char *outer = realpath(output, NULL), *inner = realpath(model, NULL);
-    size_t length = outer ? strlen(outer) : 0;
-    bool held = outer && inner && strncmp(inner, outer, length) == 0 &&
-                (inner[length] == '/' || !inner[length]);
-    free(outer);
-    free(inner);
-    return held;
-}
-
 static akin_status distill(akin_context *context, const char *path, akin_distill_report *report,
                            akin_error *error)
 {
@@ -46,11 +36,12 @@ static akin_status distill(akin_context *context, const char *path, akin_distill
     akin_precision precision;
     akin_model *model = NULL, *distilled = NULL;
     akin_corpus *corpus = NULL;
-    how.dim = options.dim;
+    if (options.dim != NOT_GIVEN)
+        how.dim = options.dim;
     how.sif = options.sif;
     akin_status status = cli_precision(options.precision, &precision, error);
     if (!status)
-        status = akin_model_may_save(options.output, options.force, error);
+        status = akin_model_may_save(options.output, path, options.force, error);
     if (!status)
         status = akin_model_load(&model, context, path, precision, error);
     if (!status && options.corpus)
@@ -76,11 +67,8 @@ static int run(akin_context *context, const char **arguments, int count)
         return cli_usage("distill", "distill wants --output FOLDER");
     if (options.field && !options.corpus)
         return cli_usage("distill", "--field is of the --corpus, which is missing");
-    if (options.dim < 0)
+    if (options.dim != NOT_GIVEN && options.dim < 1)
         return cli_usage("distill", "--dim must be at least 1");
-    if (holds(options.output, arguments[0]))
-        return cli_usage("distill", "%s is not replaced: it holds %s, the model to distil",
-                         options.output, arguments[0]);
     if (distill(context, arguments[0], &report, &error))
         return cli_fail(&error);
     cli_say("%lld tokens, %lld of %lld numbers, %.1f %% of the variance", (long long)report.tokens,

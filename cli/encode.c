@@ -132,10 +132,14 @@ static int space_asked(void)
     return -1;
 }
 
-static bool needs_side(const akin_model *model)
+/* NULL, or what is wrong with --side or its absence; of the model's path. */
+static const char *wrong_side(const akin_model *model)
 {
-    return !options.side &&
-           (options.base ? akin_model_base_has_sides(model) : akin_model_has_sides(model));
+    bool wanted = options.base ? akin_model_base_has_sides(model) : akin_model_has_sides(model);
+    if (wanted && !options.side)
+        return "%s has a query and a document side: --side query or --side document";
+    return options.side && !akin_model_has_sides(model) ? "%s has no sides: leave out --side"
+                                                        : NULL;
 }
 
 static int run(akin_context *context, const char **arguments, int count)
@@ -159,12 +163,10 @@ static int run(akin_context *context, const char **arguments, int count)
     akin_status status = cli_precision(options.precision, &precision, &error);
     if (!status)
         status = akin_model_load(&model, context, arguments[0], precision, &error);
-    if (!status && needs_side(model)) {
+    const char *wrong = status ? NULL : wrong_side(model);
+    if (wrong) {
         akin_model_free(model);
-        return cli_usage("encode",
-                         "%s has a query and a document side: --side query or --side "
-                         "document",
-                         arguments[0]);
+        return cli_usage("encode", wrong, arguments[0]);
     }
     if (!status)
         status = akin_corpus_open(&corpus, context, model, count > 1 ? arguments[1] : "-",

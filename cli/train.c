@@ -275,8 +275,7 @@ static int run(akin_context *context, const char **arguments, int count)
                            "%s holds a run that was not finished: --resume %s goes on with it, "
                            "--force begins anew",
                            checkpoint, checkpoint);
-    else if (akin_model_may_save(output, options.force, &error) ||
-             open_recipe(&recipe, context, arguments[0], &list, &error) ||
+    else if (open_recipe(&recipe, context, arguments[0], &list, &error) ||
              akin_recipe_may_save(recipe, output, options.force, &error))
         result = cli_fail(&error);
     else

@@ -215,7 +215,8 @@ static akin_status write_all(const akin_model *model, const char *folder, akin_e
 
 /* What `replace` may remove: a model or an empty folder. A slip of the hand must not cost a home.
  */
-akin_status akin_model_may_save(const char *path, bool replace, akin_error *error)
+akin_status akin_model_may_save(const char *path, const char *source, bool replace,
+                                akin_error *error)
 {
     char **names;
     int64_t count;
@@ -231,10 +232,13 @@ akin_status akin_model_may_save(const char *path, bool replace, akin_error *erro
     for (int64_t i = 0; i < count; i++)
         ours |= strcmp(names[i], "akin.json") == 0;
     ak_names_free(names, count);
-    if (ours)
-        return AKIN_OK;
-    return ak_fail(error, AKIN_ERR_EXISTS,
-                   "%s is not a model (it has no akin.json) and is not replaced", path);
+    if (!ours)
+        return ak_fail(error, AKIN_ERR_EXISTS,
+                       "%s is not a model (it has no akin.json) and is not replaced", path);
+    if (source && ak_path_holds(path, source))
+        return ak_fail(error, AKIN_ERR_EXISTS, "%s is not replaced: it holds %s, which is read",
+                       path, source);
+    return AKIN_OK;
 }
 
 akin_status akin_model_save(const akin_model *model, const char *path, bool replace,
@@ -242,7 +246,7 @@ akin_status akin_model_save(const akin_model *model, const char *path, bool repl
 {
     char *temporary;
     if (replace)
-        AK_TRY(akin_model_may_save(path, true, error));
+        AK_TRY(akin_model_may_save(path, NULL, true, error));
     AK_TRY(ak_folder_begin(&temporary, path, replace, error));
     akin_status status = write_all(model, temporary, error);
     if (status) {

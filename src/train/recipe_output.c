@@ -59,7 +59,7 @@ akin_status akin_recipe_may_save(const akin_recipe *recipe, const char *path, bo
                                  akin_error *error)
 {
     const ak_value *validation = ak_value_get(ak_value_get(recipe->root, "data"), "validation");
-    AK_TRY(akin_model_may_save(path, replace, error));
+    AK_TRY(akin_model_may_save(path, NULL, replace, error));
     AK_TRY(check_encoders(recipe, path, error));
     AK_TRY(check_input(recipe, path, recipe->trainer.teacher, "the teacher", error));
     for (int64_t i = 0; i < recipe->file_count; i++)
