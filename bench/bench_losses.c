@@ -199,7 +199,8 @@ static void measure(const entry *e, int64_t width, akin_precision precision)
     akin_status status = ak_arena_create(&pass.arena, NULL);
     akin_parameters *parameters;
     status = status ? status : akin_parameters_create(&parameters, NULL);
-    status = status ? status : e->loss->create(&self, options, width, e->groups, parameters, NULL);
+    status = status ? status
+                    : ak_loss_object(&self, e->loss, options, width, e->groups, parameters, NULL);
     status = status ? status : akin_parameters_seal(parameters, 1, NULL);
     status = status ? status : ak_parameters_train(parameters, NULL);
     double value = 0, times[CALLS];
@@ -221,7 +222,7 @@ static void measure(const entry *e, int64_t width, akin_precision precision)
            e->memory ? median_of_memory_products(e, &memory, x, dx, precision)
                      : median_of_products(e, x, dx, square, precision),
            (double)used / 1e6, value);
-    e->loss->free(self);
+    ak_loss_object_free(self, e->loss);
     akin_parameters_free(parameters);
     ak_arena_free(pass.arena);
     free(options);
