@@ -83,7 +83,8 @@ static akin_status copy_tensor(float **out, const ak_safetensors *file, const ch
     return ak_tensor_check_finite(ak_safetensors_path(file), name, *out, tensor->count, error);
 }
 
-static akin_status load_dense(ak_transformer_dense *out, const ak_dense_config *config, akin_error *error)
+static akin_status load_dense(ak_transformer_dense *out, const ak_dense_config *config,
+                              akin_error *error)
 {
     int64_t shape[2] = {config->out, config->in};
     ak_safetensors *file;
@@ -266,7 +267,7 @@ static akin_status check_options(const transformer_options *o, akin_error *error
 }
 
 akin_status ak_transformer_create(void **self, const void *given, const akin_place *place,
-                                      akin_error *error)
+                                  akin_error *error)
 {
     const transformer_options *o = given;
     *self = NULL;
@@ -287,7 +288,7 @@ akin_status ak_transformer_create(void **self, const void *given, const akin_pla
 
 /* What was tuned, or has an adapter in it, serves, and is as fast as any frozen encoder. */
 akin_status ak_transformer_load(void **self, const void *given, const akin_place *place,
-                                    akin_error *error)
+                                akin_error *error)
 {
     return open_transformer(self, given, place->folder, NULL, place, false, error);
 }

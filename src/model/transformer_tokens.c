@@ -53,7 +53,7 @@ static akin_status join_tokens(const transformer *t, akin_arena *arena, int32_t 
 }
 
 akin_status ak_transformer_collate(const void *self, const akin_object *objects, int64_t count,
-                                       akin_arena *arena, void **batch, akin_error *error)
+                                   akin_arena *arena, void **batch, akin_error *error)
 {
     const transformer *t = self;
     int32_t **parts = ak_arena_new(arena, int32_t *, count);
@@ -73,7 +73,7 @@ akin_status ak_transformer_collate(const void *self, const akin_object *objects,
 }
 
 akin_status ak_transformer_collate_tokens(const void *self, const int32_t *ids, int64_t count,
-                                  akin_arena *arena, void **batch, akin_error *error)
+                                          akin_arena *arena, void **batch, akin_error *error)
 {
     const transformer *t = self;
     ak_tokens *tokens = ak_arena_new(arena, ak_tokens, 1);
