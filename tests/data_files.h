@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "assert_ok.h"
 #include "data/data.h"
 
 static char test_folder[64];
@@ -53,14 +54,6 @@ static inline const char *write_text(const char *name, const char *text)
 {
     return write_bytes(name, text, strlen(text));
 }
-
-#define assert_ok(expression)                                                                      \
-    do {                                                                                           \
-        akin_error error_ = {0};                                                                   \
-        akin_error *told = &error_;                                                                \
-        if ((expression) != AKIN_OK)                                                               \
-            fail_msg("%s: %s", #expression, error_.message);                                       \
-    } while (0)
 
 /* "a|b|score|subgroup\n" or "object|group\n" for every sample; NUL bytes are shown as ~. */
 static inline char *dataset_text(const akin_dataset *dataset)

@@ -2,6 +2,8 @@
    training goes on from them, and what does not fit is told. */
 #include "support.h"
 
+#include "assert_ok.h"
+
 #include "model/model.h"
 #include "tiny_model.h"
 
@@ -10,14 +12,6 @@
 enum { RANK = 3, TEXTS = 4, TENSORS = 4 };
 
 static akin_context *context;
-static akin_error error_space, *told = &error_space;
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        akin_status status_ = (call);                                                              \
-        if (status_)                                                                               \
-            fail_msg("%s: %s", akin_status_name(status_), error_space.message);                    \
-    } while (0)
 
 /* A pair of factors for the queries of layer 0 and one for the wide product of layer 1, as PEFT
    names them. */

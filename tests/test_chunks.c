@@ -3,6 +3,8 @@
    has. */
 #include "support.h"
 
+#include "assert_ok.h"
+
 #include "tiny_model.h"
 #include "train/recipe.h"
 #include "train/train.h"
@@ -13,14 +15,6 @@ enum { PAIRS = 40, STEPS = 3, MOST = 128 * TINY_HIDDEN, EVERY = 1 << 19 };
 
 static akin_context *context;
 static volatile int interrupt;
-static akin_error error_space, *told = &error_space;
-
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        akin_status status_ = (call);                                                              \
-        if (status_)                                                                               \
-            fail_msg("%s: %s", akin_status_name(status_), error_space.message);                    \
-    } while (0)
 
 /* ---- an encoder of the user's own: random numbers, and a record that takes memory ---- */
 

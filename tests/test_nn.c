@@ -1,39 +1,10 @@
 /* nn: parameters; every layer and distance against float64, every gradient against central
    differences in float64. Optimizers: test_optimizer.c. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <math.h>
-#include <omp.h>
-#include <stdlib.h>
-#include <string.h>
+#include "nn_scene.h"
 
 #include "kernels/kernels.h"
-#include "nn/nn.h"
 
-static akin_arena *arena;
-static akin_error error;
-
-static int open_arena(void **state)
-{
-    (void)state;
-    return ak_arena_create(&arena, &error);
-}
-
-static int close_arena(void **state)
-{
-    (void)state;
-    ak_arena_free(arena);
-    return 0;
-}
-
-static float noise(uint64_t stream, int64_t i)
-{
-    return (float)(2 * ak_random_uniform(7, stream, (uint64_t)i) - 1);
-}
+#include <omp.h>
 
 /* A matrix with a stride wider than its rows, to catch code that forgets it. */
 static akin_matrix random_matrix(uint64_t stream, int64_t rows, int64_t columns)
@@ -47,12 +18,6 @@ static akin_matrix random_matrix(uint64_t stream, int64_t rows, int64_t columns)
 static float at(akin_matrix x, int64_t i, int64_t j)
 {
     return x.data[i * x.stride + j];
-}
-
-static void assert_near(double got, double expected, double tolerance)
-{
-    if (!(fabs(got - expected) <= tolerance * (1 + fabs(expected))))
-        fail_msg("got %.9g, expected %.9g", got, expected);
 }
 
 /* ---- parameters ---- */
